@@ -1,0 +1,327 @@
+"""A rig: the controls of one avatar, read from its ``rig.toml``.
+
+A control is a number that an artist named. It moves morph targets or turns a node of the avatar's model, and it is
+driven by the animator, by the head's pose or by the gaze.
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freeavatar import arkit
+from freeavatar.errors import RigError
+from freeavatar.types import Vector
+
+FORMAT: Final = 1
+REGIONS: Final = ("brows", "eyes", "gaze", "nose", "cheeks", "mouth", "jaw", "tongue", "ears", "head")
+AXES: Final = ("x", "y", "z")
+"""Axis of a turning node: y is yaw, x is pitch, z is roll, composed as Ry Rx Rz."""
+ANIMATOR: Final = "animator"
+SOURCES: Final = (ANIMATOR, "head.yaw", "head.pitch", "head.roll", "gaze.yaw", "gaze.pitch", *(f"gaze.{n}" for n in arkit.EYE_LOOK))
+
+_ROOTS: Final = (Path(__file__).parent / "_rigs", Path(__file__).parents[1] / "rigs")
+"""Where shipped rigs are: in a wheel, in a source tree."""
+_MAX_TOML: Final = 1 << 20
+_MAX_CONTROLS: Final = 1000
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control.
+
+    Attributes:
+        name: as in the rig.toml; sinks use it as address.
+        minimum, maximum: range of the value; 0 lies within and is the rest.
+        mirror: the control on the other side; empty for a central one.
+        region: one of :data:`REGIONS`.
+        source: one of :data:`SOURCES`; what drives it.
+        arkit: ARKit shapes that come closest to it: value = sum of weight times shape.
+        morphs: morph targets that it drives: weight = max(0, value times factor).
+        node: name of the node that it turns; empty if none.
+        axis: local axis of that turn.
+        gain: radians of that turn for a value of 1.
+    """
+
+    name: str
+    minimum: float = 0.0
+    maximum: float = 1.0
+    mirror: str = ""
+    region: str = "mouth"
+    source: str = ANIMATOR
+    arkit: Mapping[str, float] = field(default_factory=dict)
+    morphs: Mapping[str, float] = field(default_factory=dict)
+    node: str = ""
+    axis: str = ""
+    gain: float = 1.0
+
+
+@dataclass(frozen=True)
+class Rig:
+    """An avatar's controls and where its model is; made by :func:`load_rig`.
+
+    Attributes:
+        name: short name.
+        title: for people.
+        licence: SPDX expression.
+        folder: where the rig.toml lies.
+        model: the GLB file.
+        controls: in the order of all value vectors.
+        camera_target: point in metres that previews look at.
+        camera_height: metres that previews show at that point, from bottom to top.
+        authors: who made it.
+    """
+
+    name: str
+    title: str
+    licence: str
+    folder: Path
+    model: Path
+    controls: tuple[Control, ...]
+    camera_target: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    camera_height: float = 0.5
+    authors: tuple[str, ...] = ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Control names, in the order of ``controls``."""
+        return tuple(control.name for control in self.controls)
+
+    @cached_property
+    def minimum(self) -> Vector:
+        """(N,) lower ends of the ranges."""
+        return np.array([c.minimum for c in self.controls], np.float32)
+
+    @cached_property
+    def maximum(self) -> Vector:
+        """(N,) upper ends of the ranges."""
+        return np.array([c.maximum for c in self.controls], np.float32)
+
+    def neutral(self) -> Vector:
+        """(N,) values of the face at rest."""
+        return np.zeros(len(self.controls), np.float32)
+
+    def normalise(self, values: Vector) -> Vector:
+        """(..., N) values in their ranges to 0..1."""
+        return np.asarray((values - self.minimum) / (self.maximum - self.minimum), np.float32)
+
+    def denormalise(self, unit: Vector) -> Vector:
+        """(..., N) numbers in 0..1 to values in their ranges."""
+        return np.asarray(self.minimum + unit * (self.maximum - self.minimum), np.float32)
+
+    def from_arkit(self, weights: NDArray[np.floating[Any]]) -> Vector:
+        """Values from ARKit weights through the rig's own map.
+
+        Args:
+            weights: (52,) or (T, 52), in the order of :data:`freeavatar.arkit.NAMES`.
+
+        Returns:
+            (N,) or (T, N) values within their ranges; 0 for controls that pose and gaze drive.
+        """
+        return np.asarray((weights @ self._arkit_map).clip(self.minimum, self.maximum), np.float32)
+
+    def computed(self, head_pose: Vector, gaze: Vector) -> dict[str, float]:
+        """Values of the controls that pose and gaze drive, by name.
+
+        Args:
+            head_pose: (6,) or (3,), yaw, pitch, roll first, in radians.
+            gaze: (2,) yaw, pitch in radians.
+        """
+        yaw, pitch = float(gaze[0]), float(gaze[1])
+        signals = {f"gaze.{name}": value for name, value in arkit.eye_look(yaw, pitch).items()} | {"gaze.yaw": yaw, "gaze.pitch": pitch}
+        signals |= {f"head.{part}": float(v) for part, v in zip(("yaw", "pitch", "roll"), head_pose[:3], strict=True)}
+        return {c.name: min(max(signals[c.source], c.minimum), c.maximum) for c in self.controls if c.source != ANIMATOR}
+
+    def pose(self, values: Vector, head_pose: Vector, gaze: Vector) -> Vector:
+        """(N,) the values, with those of the computed controls replaced."""
+        posed = np.array(values, np.float32)
+        computed = self.computed(head_pose, gaze)
+        for i, control in enumerate(self.controls):
+            if control.source != ANIMATOR:
+                posed[i] = computed[control.name]
+        return posed
+
+    @cached_property
+    def _arkit_map(self) -> Vector:
+        matrix = np.zeros((len(arkit.NAMES), len(self.controls)), np.float32)
+        for column, control in enumerate(self.controls):
+            if control.source == ANIMATOR:
+                for shape, weight in control.arkit.items():
+                    matrix[arkit.INDEX[shape], column] = weight
+        return matrix
+
+
+def list_rigs() -> list[str]:
+    """Names of the shipped rigs, sorted."""
+    return sorted({path.parent.name for root in _ROOTS for path in root.glob("*/rig.toml")})
+
+
+def load_rig(name: str | Path) -> Rig:
+    """Load a rig.
+
+    Args:
+        name: a shipped rig's name, the folder of a rig, or its rig.toml.
+
+    Raises:
+        RigError: there is no such rig, or its rig.toml is invalid.
+    """
+    file = _find(name)
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_TOML + 1)
+    except OSError as error:
+        raise RigError(f"{file}: cannot be read ({error.strerror})") from error
+    if len(data) > _MAX_TOML:
+        raise RigError(f"{file}: is larger than {_MAX_TOML >> 20} MB, which no rig.toml is")
+    try:
+        document = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RigError(f"{file}: is not valid TOML ({error})") from error
+    try:
+        return _rig(file.parent, document)
+    except RigError as error:
+        raise RigError(f"{file}: {error}") from None
+
+
+def _find(name: str | Path) -> Path:
+    path = Path(name)
+    shipped = [root / path / "rig.toml" for root in _ROOTS] if isinstance(name, str) and path.name == name else []
+    try:
+        for file in (*shipped, path / "rig.toml", path):
+            if file.is_file() and file.suffix == ".toml":
+                return file
+    except (OSError, ValueError) as error:  # too long, or with a zero byte
+        raise RigError(f"no rig {str(name)[:80]!r} ({error})") from error
+    raise RigError(f"no rig {str(name)!r}: expected {', '.join(list_rigs()) or 'a name'}, or a folder that holds a rig.toml")
+
+
+def _rig(folder: Path, document: dict[str, Any]) -> Rig:
+    table = _Table("rig.toml", document)
+    if (version := table.take("format", int)) != FORMAT:
+        raise RigError(f"format {version} is not known; expected {FORMAT}")
+    camera = _Table("[camera]", table.take("camera", dict))
+    target = camera.numbers("target", 3)
+    rig = Rig(
+        name=table.take("name", str),
+        title=table.take("title", str),
+        licence=table.take("licence", str),
+        folder=folder,
+        model=_model(folder, table.take("model", str)),
+        controls=_controls(table.take("control", list)),
+        camera_target=(target[0], target[1], target[2]),
+        camera_height=camera.number("height"),
+        authors=tuple(str(a) for a in table.take("authors", list, [])),
+    )
+    camera.end()
+    table.end()
+    if not rig.name or rig.camera_height <= 0:
+        raise RigError("name must not be empty and camera.height must be above 0")
+    return rig
+
+
+def _model(folder: Path, name: str) -> Path:
+    # A rig is a folder that people pass on: it may not point at other places of the disk.
+    if Path(name).name != name or not (folder / name).is_file():
+        raise RigError(f"model {name!r} is not a file in the rig's folder; expected a GLB file beside rig.toml")
+    return folder / name
+
+
+def _controls(entries: list[Any]) -> tuple[Control, ...]:
+    if not 0 < len(entries) <= _MAX_CONTROLS:
+        raise RigError(f"has {len(entries)} controls; expected 1 to {_MAX_CONTROLS}")
+    controls = tuple(_control(i, entry) for i, entry in enumerate(entries))
+    by_name = {control.name: control for control in controls}
+    if len(by_name) != len(controls):
+        twice = next(c.name for i, c in enumerate(controls) if by_name[c.name] is not controls[i])
+        raise RigError(f"control {twice!r} is there twice; names must differ")
+    for control in controls:
+        other = by_name.get(control.mirror, control) if control.mirror else control
+        if control.mirror and (control.mirror not in by_name or other.mirror != control.name):
+            raise RigError(f"control {control.name!r}: mirror {control.mirror!r} must be a control whose mirror is {control.name!r}")
+        if (other.minimum, other.maximum) != (control.minimum, control.maximum):
+            raise RigError(f"control {control.name!r}: range differs from that of its mirror {other.name!r}")
+    drives = {c.source.partition(".")[2] in arkit.INDEX for c in controls if c.source.startswith("gaze.")}
+    if len(drives) > 1:
+        raise RigError("gaze drives gaze.yaw or gaze.pitch and eyeLook shapes, too; expected one of both, or eyes turn twice")
+    return controls
+
+
+def _control(index: int, entry: Any) -> Control:
+    if not isinstance(entry, dict):
+        raise RigError("[[control]] must be tables")
+    table = _Table(f"control {entry.get('name', index)!r}", entry)
+    name = table.take("name", str)
+    low, high = table.numbers("range", 2)
+    node = table.take("node", str, "")
+    control = Control(
+        name=name,
+        minimum=low,
+        maximum=high,
+        mirror=table.take("mirror", str, ""),
+        region=table.choice("region", REGIONS),
+        source=table.choice("source", SOURCES, ANIMATOR),
+        arkit=table.weights("arkit", {}),
+        morphs=table.weights("morphs", {} if node else {name: 1.0}),
+        node=node,
+        axis=table.choice("axis", AXES) if node else "",
+        gain=table.number("gain", 1.0) if node else 1.0,
+    )
+    table.end()
+    # Controls are addresses of OSC and columns of tables.
+    if not name.isascii() or not name.replace("_", "").isalnum() or len(name) > 64:
+        raise RigError(f"control {name!r}: a name has 1 to 64 letters, digits and underscores")
+    if not low <= 0 <= high or low == high:
+        raise RigError(f"control {name!r}: range {[low, high]} must be two different numbers around 0, the rest")
+    if unknown := control.arkit.keys() - arkit.INDEX.keys():
+        raise RigError(f"control {name!r}: arkit names {', '.join(sorted(unknown))}, which ARKit does not have")
+    if control.source != ANIMATOR and control.source.partition(".")[2] not in arkit.INDEX and control.arkit:
+        raise RigError(f"control {name!r}: is driven by {control.source}, so its arkit map must be left out")
+    return control
+
+
+class _Table:
+    """A TOML table whose keys are all used: what is left at the end is a mistake in the file."""
+
+    def __init__(self, where: str, entries: dict[str, Any]) -> None:
+        self._where, self._entries = where, dict(entries)
+
+    def take(self, key: str, kind: type, default: Any = None) -> Any:
+        value = self._entries.pop(key, default)
+        if value is None:
+            raise RigError(f"{self._where}: {key} is missing")
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise RigError(f"{self._where}: {key} is {value!r}, expected {kind.__name__}")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        return self._number(key, self.take(key, object, default))
+
+    def numbers(self, key: str, count: int) -> list[float]:
+        values = self.take(key, list)
+        if len(values) != count:
+            raise RigError(f"{self._where}: {key} is {values!r}, expected {count} numbers")
+        return [self._number(key, value) for value in values]
+
+    def weights(self, key: str, default: dict[str, float]) -> dict[str, float]:
+        return {name: self._number(f"{key}.{name}", value) for name, value in self.take(key, dict, default).items()}
+
+    def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        value: str = self.take(key, str, default)
+        if value not in choices:
+            raise RigError(f"{self._where}: {key} is {value!r}, expected one of {', '.join(choices)}")
+        return value
+
+    def end(self) -> None:
+        if self._entries:
+            raise RigError(f"{self._where}: unknown key {', '.join(map(repr, sorted(self._entries)))}")
+
+    def _number(self, key: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > 1e6:
+            raise RigError(f"{self._where}: {key} is {value!r}, expected a number")
+        return float(value)

@@ -1,0 +1,76 @@
+"""The OpenGL context and the off-screen target that every renderer of this package shares.
+
+EGL on a Linux without a display, the native context elsewhere. One context a process, created on first use.
+"""
+
+import functools
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from freeavatar.errors import MissingExtraError, RenderError
+from freeavatar.types import Image
+
+if TYPE_CHECKING:
+    import moderngl
+
+
+@functools.cache
+def context() -> "moderngl.Context":
+    """The process's off-screen OpenGL 3.3 context.
+
+    Raises:
+        MissingExtraError: moderngl is not installed.
+        RenderError: no driver gives a context.
+    """
+    try:
+        import moderngl
+    except ImportError as error:
+        raise MissingExtraError("Rendering", "moderngl", "renderer") from error
+    # llvmpipe defaults to one thread a core; two renderers on two cores then fight. The caller may set it.
+    headless = sys.platform.startswith("linux") and not os.environ.get("DISPLAY")
+    try:
+        return moderngl.create_context(standalone=True, require=330, **({"backend": "egl"} if headless else {}))
+    except Exception as error:  # moderngl raises bare Exception when no driver answers
+        hint = "on Debian or Ubuntu: apt-get install libgl1 libegl1 libgl1-mesa-dri" if sys.platform.startswith("linux") else "update the graphics driver"
+        raise RenderError(f"no OpenGL 3.3 context could be created ({error}); {hint}") from error
+
+
+class Target:
+    """A multi-sampled square or rectangular off-screen image.
+
+    Args:
+        width: pixels.
+        height: pixels.
+        samples: samples a pixel for anti-aliasing; 0 switches it off.
+    """
+
+    def __init__(self, width: int, height: int, samples: int = 4) -> None:
+        ctx = context()
+        self.size = (width, height)
+        samples = min(samples, ctx.max_samples)
+        self._resolved = ctx.framebuffer([ctx.renderbuffer((width, height), 4)])
+        self._drawn = (
+            ctx.framebuffer([ctx.renderbuffer((width, height), 4, samples=samples)], ctx.depth_renderbuffer((width, height), samples=samples))
+            if samples
+            else ctx.framebuffer([ctx.renderbuffer((width, height), 4)], ctx.depth_renderbuffer((width, height)))
+        )
+
+    def begin(self, background: tuple[float, float, float]) -> None:
+        """Make this the current target and clear it to an sRGB colour in 0..1."""
+        self._drawn.use()
+        self._drawn.clear(*background, 1.0)
+
+    def read(self) -> Image:
+        """The finished image: (height, width, 3) RGB uint8, first row at the top."""
+        context().copy_framebuffer(self._resolved, self._drawn)
+        width, height = self.size
+        pixels = np.frombuffer(self._resolved.read(components=3, alignment=1), np.uint8)
+        return np.ascontiguousarray(pixels.reshape(height, width, 3)[::-1])
+
+    def release(self) -> None:
+        """Free the buffers."""
+        self._drawn.release()
+        self._resolved.release()

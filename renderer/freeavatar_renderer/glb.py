@@ -1,0 +1,289 @@
+"""Reads GLB files (glTF 2.0, binary): node hierarchy, meshes with morph targets, materials, embedded pictures.
+
+The file may come from anywhere, so every size, offset and index is checked before it is used, and nothing outside the
+file is ever opened. Skins and animations are ignored: meshes are read in their rest pose.
+"""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freeavatar.errors import RigError
+from freeavatar.types import Image
+from freeavatar_renderer.accessors import Accessors, Floats, entry_at, numbers
+
+Matrix = NDArray[np.float64]
+
+MAX_FILE: Final = 256 << 20
+"""Bytes; the largest avatars in use are some tens of megabytes."""
+_MAX_JSON: Final = 32 << 20
+_MAX_NODES: Final = 10_000
+_MAX_DEPTH: Final = 256
+
+_EXTENSIONS: Final = frozenset({"KHR_materials_unlit", "KHR_mesh_quantization", "KHR_materials_emissive_strength", "VRM", "VRMC_vrm"})
+"""Required extensions that do not keep a model from being read."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a surface looks; colours are linear.
+
+    Attributes:
+        colour: RGBA factor.
+        emissive: RGB.
+        alpha: OPAQUE, MASK or BLEND.
+        cutoff: alpha below which MASK leaves a pixel out.
+        texture: (H, W, 4) RGBA uint8, sRGB.
+    """
+
+    name: str = ""
+    colour: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    metallic: float = 0.0
+    roughness: float = 0.7
+    emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    alpha: str = "OPAQUE"
+    cutoff: float = 0.5
+    double_sided: bool = False
+    texture: Image | None = None
+
+
+@dataclass(frozen=True)
+class Morph:
+    """One morph target of one primitive, where it moves anything.
+
+    Attributes:
+        vertices: (M,) indices of the vertices it touches, ascending.
+        moves: (M, 3) metres.
+        turns: (M, 3) what is added to the normals; None where the file does not say.
+    """
+
+    vertices: NDArray[np.int64]
+    moves: Floats
+    turns: Floats | None
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """Triangles of one material: ``positions`` (V, 3), ``faces`` (F, 3), and what else the file has."""
+
+    positions: Floats
+    faces: NDArray[np.uint32]
+    normals: Floats | None
+    colours: Floats | None
+    uv: Floats | None
+    morphs: Mapping[str, Morph]
+    material: Material
+
+
+@dataclass(frozen=True)
+class Node:
+    """A place in the hierarchy.
+
+    Attributes:
+        parent: index of the parent, -1 for a root. Parents come before their children.
+        matrix: (4, 4) from the node's coordinates to the parent's, at rest.
+        primitives: what is drawn here.
+        weights: rest weights of the morph targets by name, where they are not zero.
+    """
+
+    name: str
+    parent: int
+    matrix: Matrix
+    primitives: tuple[Primitive, ...]
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A parsed file: the nodes of its scene."""
+
+    nodes: tuple[Node, ...]
+
+    @property
+    def morphs(self) -> frozenset[str]:
+        """Names of all morph targets."""
+        return frozenset(name for node in self.nodes for p in node.primitives for name in p.morphs)
+
+
+def load_glb(path: Path) -> Model:
+    """Read a GLB file.
+
+    Raises:
+        RigError: the file is missing, damaged, too large, or uses what is not supported.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise RigError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(data) > MAX_FILE:
+        raise RigError(f"{path}: is larger than {MAX_FILE >> 20} MB; export a lighter model")
+    try:
+        return _Reader(*_chunks(data)).model()
+    except RigError as error:
+        raise RigError(f"{path}: {error}") from None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        # Anything that a well-formed file has at this place: the reader checks values, not every type.
+        raise RigError(f"{path}: is not valid glTF ({type(error).__name__}: {error}); export it again as glTF 2.0 binary") from error
+
+
+def _chunks(data: bytes) -> tuple[dict[str, Any], memoryview]:
+    if len(data) < 20 or data[:4] != b"glTF":
+        raise RigError("is not a GLB file; export the model as glTF 2.0 binary (.glb)")
+    version, length = struct.unpack_from("<II", data, 4)
+    if version != 2 or length > len(data):
+        raise RigError(f"is truncated or not glTF 2.0 (version {version}, {length} bytes announced, {len(data)} found); export it again")
+    size, kind = struct.unpack_from("<II", data, 12)
+    if kind != 0x4E4F534A or size > min(_MAX_JSON, length - 20):
+        raise RigError("has no valid JSON chunk; export it again")
+    document = json.loads(data[20 : 20 + size], parse_constant=_refuse)
+    if not isinstance(document, dict):
+        raise RigError("its JSON chunk is not an object; export it again")
+    start, binary = 20 + size, memoryview(b"")
+    if start + 8 <= length:
+        size, kind = struct.unpack_from("<II", data, start)
+        if kind == 0x004E4942:
+            if start + 8 + size > length:
+                raise RigError("its binary chunk is truncated; export it again")
+            binary = memoryview(data)[start + 8 : start + 8 + size]
+    return document, binary
+
+
+def _refuse(constant: str) -> float:
+    raise RigError(f"its JSON holds {constant}; export it again")
+
+
+class _Reader:
+    def __init__(self, document: dict[str, Any], binary: memoryview) -> None:
+        self._json, self._data = document, Accessors(document, binary)
+        self._materials: dict[int, Material] = {}
+        self._textures: dict[int, Image] = {}
+        self._meshes: dict[int, tuple[tuple[Primitive, ...], dict[str, float]]] = {}
+        if missing := set(document.get("extensionsRequired", [])) - _EXTENSIONS:
+            raise RigError(f"needs the glTF extensions {', '.join(sorted(map(str, missing)))}; export it without compression")
+
+    def model(self) -> Model:
+        entries = self._json.get("nodes", [])
+        scenes = self._json.get("scenes", [])
+        if len(entries) > _MAX_NODES:
+            raise RigError(f"has {len(entries)} nodes; expected at most {_MAX_NODES}")
+        children = {c for e in entries for c in e.get("children", [])}
+        scene = entry_at(scenes, self._json.get("scene", 0)) if scenes else {}
+        roots = scene.get("nodes", [i for i in range(len(entries)) if i not in children])
+        nodes: list[Node] = []
+        seen: set[int] = set()
+        waiting = [(i, -1, 0) for i in reversed(roots)]
+        while waiting:
+            index, parent, depth = waiting.pop()
+            entry = entry_at(entries, index)
+            if index in seen or depth > _MAX_DEPTH:
+                raise RigError("its nodes do not form a tree; export it again")
+            seen.add(index)
+            primitives, weights = self._mesh(entry["mesh"]) if "mesh" in entry else ((), {})
+            if "weights" in entry and primitives:
+                weights = _named(primitives, entry["weights"])
+            nodes.append(Node(str(entry.get("name", f"node{index}")), parent, _local(entry), primitives, weights))
+            waiting += [(c, len(nodes) - 1, depth + 1) for c in reversed(entry.get("children", []))]
+        if not any(node.primitives for node in nodes):
+            raise RigError("holds no mesh; export it again")
+        return Model(tuple(nodes))
+
+    def _mesh(self, index: int) -> tuple[tuple[Primitive, ...], dict[str, float]]:
+        if index not in self._meshes:
+            entry = entry_at(self._json.get("meshes", []), index)
+            names = (entry.get("extras") or {}).get("targetNames", [])
+            primitives = tuple(self._primitive(p, names) for p in entry["primitives"])
+            self._meshes[index] = primitives, _named(primitives, entry.get("weights", []))
+        return self._meshes[index]
+
+    def _primitive(self, entry: dict[str, Any], names: list[str]) -> Primitive:
+        if entry.get("mode", 4) != 4:
+            raise RigError(f"draws with mode {entry['mode']}; only triangles are supported, export it triangulated")
+        attributes = entry["attributes"]
+        positions = self._data.floats(attributes["POSITION"], 3)
+        count = len(positions)
+        faces = self._data.array(entry["indices"], 1).astype(np.uint32) if "indices" in entry else np.arange(count, dtype=np.uint32)
+        if len(faces) % 3 or (len(faces) and int(faces.max()) >= count):
+            raise RigError("has faces that name missing vertices; export it again")
+        widths = {"NORMAL": 3, "TEXCOORD_0": 2}
+        rest = {key: self._data.floats(attributes[key], width, count) for key, width in widths.items() if key in attributes}
+        targets = entry.get("targets", [])
+        names = [*map(str, names), *(f"target{i}" for i in range(len(names), len(targets)))]
+        if len(set(names)) != len(names):
+            raise RigError("has two morph targets of one name in a mesh; rename one")
+        return Primitive(
+            positions,
+            faces.reshape(-1, 3),
+            rest.get("NORMAL"),
+            self._colours(attributes["COLOR_0"], count) if "COLOR_0" in attributes else None,
+            rest.get("TEXCOORD_0"),
+            {name: self._morph(target, count) for name, target in zip(names, targets, strict=False)},
+            self._material(entry["material"]) if "material" in entry else Material(),
+        )
+
+    def _morph(self, target: dict[str, int], count: int) -> Morph:
+        zero = np.zeros((0, 3), np.float32)
+        moves = self._data.floats(target["POSITION"], 3, count) if "POSITION" in target else None
+        turns = self._data.floats(target["NORMAL"], 3, count) if "NORMAL" in target else None
+        used = np.flatnonzero(np.any([p.any(axis=1) for p in (moves, turns) if p is not None] or [np.zeros(count, bool)], axis=0))
+        return Morph(used, zero if moves is None else moves[used], None if turns is None else turns[used])
+
+    def _colours(self, index: int, count: int) -> Floats:
+        colours = self._data.floats(index, None, count)
+        if colours.shape[1] not in (3, 4):
+            raise RigError("has vertex colours that are neither RGB nor RGBA; export it again")
+        return np.concatenate([colours, np.ones((count, 4 - colours.shape[1]), np.float32)], axis=1)
+
+    def _material(self, index: int) -> Material:
+        if index not in self._materials:
+            entry = entry_at(self._json.get("materials", []), index)
+            surface = entry.get("pbrMetallicRoughness") or {}
+            alpha = entry.get("alphaMode", "OPAQUE")
+            if alpha not in ("OPAQUE", "MASK", "BLEND"):
+                raise RigError(f"has a material with alphaMode {alpha!r}; expected OPAQUE, MASK or BLEND")
+            red, green, blue, opacity = numbers(surface.get("baseColorFactor", [1, 1, 1, 1]), 4)
+            glow = numbers(entry.get("emissiveFactor", [0, 0, 0]), 3)
+            self._materials[index] = Material(
+                name=str(entry.get("name", f"material{index}")),
+                colour=(red, green, blue, opacity),
+                metallic=numbers([surface.get("metallicFactor", 1)], 1)[0],
+                roughness=numbers([surface.get("roughnessFactor", 1)], 1)[0],
+                emissive=(glow[0], glow[1], glow[2]),
+                alpha=alpha,
+                cutoff=numbers([entry.get("alphaCutoff", 0.5)], 1)[0],
+                double_sided=entry.get("doubleSided") is True,
+                texture=self._texture(surface["baseColorTexture"]["index"]) if "baseColorTexture" in surface else None,
+            )
+        return self._materials[index]
+
+    def _texture(self, index: int) -> Image:
+        source = entry_at(self._json.get("textures", []), index)["source"]
+        if source not in self._textures:
+            self._textures[source] = self._data.picture(source)
+        return self._textures[source]
+
+
+def _named(primitives: tuple[Primitive, ...], weights: list[float]) -> dict[str, float]:
+    names = list(primitives[0].morphs) if primitives else []
+    return {name: value for name, value in zip(names, numbers(weights, len(weights)), strict=False) if value}
+
+
+def _local(entry: dict[str, Any]) -> Matrix:
+    if "matrix" in entry:
+        return np.array(numbers(entry["matrix"], 16)).reshape(4, 4).T
+    matrix = np.eye(4)
+    x, y, z, w = np.array(q := numbers(entry.get("rotation", [0, 0, 0, 1]), 4)) / max(float(np.linalg.norm(q)), 1e-12)
+    matrix[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    matrix[:3, :3] *= numbers(entry.get("scale", [1, 1, 1]), 3)
+    matrix[:3, 3] = numbers(entry.get("translation", [0, 0, 0]), 3)
+    return matrix

@@ -1,0 +1,296 @@
+"""An avatar on the screen: a rig's values to pixels, by OpenGL off screen. This picture is the ground truth of training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freeavatar import arkit
+from freeavatar.errors import RenderError, RigError
+from freeavatar.rig import Rig
+from freeavatar.types import Image, Vector
+from freeavatar_renderer import gl
+from freeavatar_renderer.glb import Material, Model, Primitive, load_glb
+from freeavatar_renderer.morphing import Morpher
+
+Matrix = NDArray[np.float64]
+
+FIELD_OF_VIEW: Final = 0.35
+"""Radians, vertical; a portrait lens."""
+BACKGROUND: Final = (0.78, 0.81, 0.85)
+
+_VERTEX = """#version 330
+in vec3 position; in vec3 normal; in vec4 tone; in vec2 uv;
+uniform mat4 camera_from_node; uniform mat4 clip_from_camera;
+out vec3 seen_at; out vec3 facing; out vec4 paint; out vec2 spot;
+void main() {
+    vec4 p = camera_from_node * vec4(position, 1);
+    gl_Position = clip_from_camera * p;
+    // Avatars scale their nodes evenly, so normals turn like positions.
+    seen_at = p.xyz; facing = mat3(camera_from_node) * normal; paint = tone; spot = uv;
+}"""
+
+# A bright room: soft sky and floor, a large window at the upper left, a light from behind that draws the outline.
+_FRAGMENT = """#version 330
+in vec3 seen_at; in vec3 facing; in vec4 paint; in vec2 spot;
+uniform sampler2D picture; uniform vec4 colour; uniform vec3 emissive; uniform float metallic, roughness, cutoff; uniform bool pictured;
+out vec4 result;
+const vec3 SKY = vec3(0.60, 0.64, 0.72), FLOOR = vec3(0.26, 0.24, 0.23), KEY = vec3(0.95, 0.91, 0.84), RIM = vec3(0.50, 0.56, 0.66);
+const vec3 KEY_AT = vec3(-0.466, 0.559, 0.686), RIM_AT = vec3(0.62, 0.55, -0.56);
+vec3 room(vec3 r, float blur) {
+    vec3 walls = mix(FLOOR, SKY, smoothstep(-0.1 - 0.9 * blur, 0.1 + 0.9 * blur, r.y + 0.15));
+    float window = smoothstep(0.90 - 0.9 * blur, 0.925 + 0.3 * blur, dot(r, KEY_AT));
+    return walls * 0.8 + KEY * window * (2.6 - 2.2 * blur) + RIM * smoothstep(0.6, 1.0, dot(r, RIM_AT)) * 1.2;
+}
+void main() {
+    vec4 base = colour * paint;
+    if (pictured) { vec4 t = texture(picture, spot); base *= vec4(pow(t.rgb, vec3(2.2)), t.a); }
+    if (base.a < cutoff) discard;
+    vec3 n = normalize(facing), v = -normalize(seen_at);
+    if (!gl_FrontFacing) n = -n;
+    float edge = 1.0 - clamp(dot(n, v), 0.0, 1.0), edge2 = edge * edge;
+    float key = max((dot(n, KEY_AT) + 0.25) / 1.25, 0.0);
+    vec3 light = mix(FLOOR, SKY, 0.5 + 0.5 * n.y) * 0.66 + KEY * key * 0.72 + RIM * max(dot(n, RIM_AT), 0.0);
+    vec3 mirror = mix(vec3(0.04), base.rgb, metallic);
+    mirror += (max(vec3(1.0 - roughness), mirror) - mirror) * edge2 * edge2 * edge;
+    vec3 c = base.rgb * (1.0 - metallic) * light + mirror * room(reflect(-v, n), roughness) + emissive;
+    c = mix(c, 0.75 + 0.25 * (1.0 - exp(-4.0 * (c - 0.75))), step(0.75, c));
+    result = vec4(pow(c, vec3(1.0 / 2.2)), base.a);
+}"""
+
+
+class AvatarRenderer:
+    """Draws one avatar.
+
+    Args:
+        rig: the avatar.
+        width, height: pixels.
+        samples: samples a pixel.
+        background: sRGB colour in 0..1.
+
+    Raises:
+        RigError: the model is damaged, or lacks a morph target or node that the rig.toml names.
+        MissingExtraError, RenderError: no OpenGL.
+    """
+
+    def __init__(
+        self, rig: Rig, width: int = 512, height: int = 512, samples: int = 4, background: tuple[float, float, float] = BACKGROUND
+    ) -> None:
+        model = load_model(rig)
+        self.rig, self.background, self._nodes = rig, background, model.nodes
+        self._ctx = gl.context()
+        self._target = gl.Target(width, height, samples)
+        self._program: Any = self._ctx.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
+        blank = np.full((1, 1, 4), 255, np.uint8)
+        pictures = {id(p.material.texture): p.material.texture for node in model.nodes for p in node.primitives}
+        self._textures = {key: self._texture(blank if picture is None else picture) for key, picture in pictures.items()}
+        surfaces = [_Surface(self._program, p, i) for i, node in enumerate(model.nodes) for p in node.primitives]
+        # What one can see through comes last, over what lies behind it.
+        self._surfaces = sorted(surfaces, key=lambda s: ("OPAQUE", "MASK", "BLEND").index(s.material.alpha))
+
+    def render(self, values: Vector, orbit: tuple[float, float] = (0.0, 0.0)) -> Image:
+        """A picture of the avatar.
+
+        Args:
+            values: (N,) control values in the ranges of the rig.toml.
+            orbit: yaw, pitch in radians by which the camera goes around the avatar: positive to the subject's left, and up.
+
+        Returns:
+            (height, width, 3) RGB uint8.
+
+        Raises:
+            RenderError: the values are not N finite numbers.
+        """
+        values = np.asarray(values, np.float32)
+        if values.shape != (len(self.rig.controls),) or not np.isfinite(values).all():
+            raise RenderError(f"rig {self.rig.name!r} takes {len(self.rig.controls)} finite values, got {values.shape}: {values}"[:300])
+        ctx, program = self._ctx, self._program
+        weights, turns = self._weights(values), self._turns(values)
+        width, height = self._target.size
+        camera, clip = _camera(self.rig, orbit, width / height)
+        program["clip_from_camera"].write(_columns(clip))
+        places: list[Matrix] = []
+        for node in self._nodes:
+            local = node.matrix @ turns[node.name] if node.name in turns else node.matrix
+            places.append((places[node.parent] if node.parent >= 0 else camera) @ local)
+        self._target.begin(self.background)
+        for surface in self._surfaces:
+            surface.shape(weights, self._nodes[surface.node].weights)
+            program["camera_from_node"].write(_columns(places[surface.node]))
+            self._bind(surface.material)
+            surface.draw()
+        ctx.fbo.depth_mask = True
+        ctx.enable_only(ctx.DEPTH_TEST)
+        return self._target.read()
+
+    def release(self) -> None:
+        """Free what the renderer holds on the graphics device."""
+        for resource in (*self._surfaces, *self._textures.values(), self._program, self._target):
+            resource.release()
+
+    def _weights(self, values: Vector) -> dict[str, float]:
+        """Weight of each morph target."""
+        weights: dict[str, float] = {}
+        for control, value in zip(self.rig.controls, values, strict=True):
+            for name, factor in control.morphs.items():
+                weights[name] = weights.get(name, 0.0) + max(0.0, float(value) * factor)
+        return weights
+
+    def _turns(self, values: Vector) -> dict[str, Matrix]:
+        """(4, 4) rotation of each node that controls turn."""
+        angles: dict[str, dict[str, float]] = {}
+        for control, value in zip(self.rig.controls, values, strict=True):
+            if control.node:
+                turn = angles.setdefault(control.node, {"x": 0.0, "y": 0.0, "z": 0.0})
+                turn[control.axis] += float(value) * control.gain
+        return {name: _rotation(turn["y"], turn["x"], turn["z"]) for name, turn in angles.items()}
+
+    def _texture(self, picture: Image) -> Any:
+        texture = self._ctx.texture((picture.shape[1], picture.shape[0]), 4, np.ascontiguousarray(picture).tobytes())
+        texture.build_mipmaps()
+        texture.filter = (self._ctx.LINEAR_MIPMAP_LINEAR, self._ctx.LINEAR)
+        return texture
+
+    def _bind(self, material: Material) -> None:
+        ctx, program = self._ctx, self._program
+        blend = material.alpha == "BLEND"
+        flags = ctx.DEPTH_TEST | (0 if material.double_sided else ctx.CULL_FACE) | (ctx.BLEND if blend else 0)
+        ctx.enable_only(flags)
+        ctx.fbo.depth_mask = not blend
+        self._textures[id(material.texture)].use()
+        program["pictured"].value = material.texture is not None
+        program["colour"].value = material.colour
+        program["emissive"].value = material.emissive
+        program["metallic"].value = material.metallic
+        program["roughness"].value = material.roughness
+        program["cutoff"].value = material.cutoff if material.alpha == "MASK" else 0.0
+
+
+def load_model(rig: Rig) -> Model:
+    """The rig's model, with all that its rig.toml names. Needs no OpenGL.
+
+    Raises:
+        RigError: the model is damaged, or lacks a morph target or node that the rig.toml names.
+    """
+    model = load_glb(rig.model)
+    names = [node.name for node in model.nodes]
+    for control in rig.controls:
+        if missing := [f"morph target {m!r}" for m in control.morphs if m not in model.morphs]:
+            raise RigError(f"{rig.model}: has no {missing[0]}, which control {control.name!r} of its rig.toml drives")
+        if control.node and control.node not in names:
+            raise RigError(f"{rig.model}: has no node {control.node!r}, which control {control.name!r} of its rig.toml turns")
+    return model
+
+
+class _Surface:
+    """A primitive on the graphics device."""
+
+    def __init__(self, program: Any, primitive: Primitive, node: int) -> None:
+        ctx = gl.context()
+        self.node, self.material = node, primitive.material
+        self._morpher = Morpher(primitive)
+        count = len(primitive.positions)
+        colours = np.ones((count, 4), np.float32) if primitive.colours is None else primitive.colours
+        uv = np.zeros((count, 2), np.float32) if primitive.uv is None else primitive.uv
+        self._moving = ctx.buffer(self._morpher.rest.tobytes(), dynamic=True)
+        self._fixed = ctx.buffer(np.concatenate([colours, uv], axis=1, dtype=np.float32).tobytes())
+        self._faces = ctx.buffer(primitive.faces.tobytes())
+        self._array = ctx.vertex_array(
+            program, [(self._moving, "3f 3f", "position", "normal"), (self._fixed, "4f 2f", "tone", "uv")], self._faces
+        )
+
+    def shape(self, weights: Mapping[str, float], rest: Mapping[str, float]) -> None:
+        """Apply morph weights, on top of the node's rest weights."""
+        total = {name: weights.get(name, 0.0) + rest.get(name, 0.0) for name in weights.keys() | rest.keys()} if rest else weights
+        if (rows := self._morpher.shape(total)) is not None:
+            self._moving.write(rows)
+
+    def draw(self) -> None:
+        self._array.render()
+
+    def release(self) -> None:
+        for resource in (self._array, self._moving, self._fixed, self._faces):
+            resource.release()
+
+
+def contact_sheet(
+    rig: Rig,
+    expressions: Mapping[str, Mapping[str, float]],
+    size: int = 256,
+    columns: int = 0,
+    orbits: Sequence[tuple[float, float]] = ((0.0, 0.0),),
+    head_pose: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Image:
+    """Labelled pictures of several expressions.
+
+    Args:
+        rig: the avatar.
+        expressions: ARKit weights by label; eyeLook weights become gaze.
+        size: side of one picture in pixels.
+        columns: pictures a row; 0 makes the sheet about square.
+        orbits: camera positions; every expression is drawn from each.
+        head_pose: yaw, pitch, roll in radians.
+
+    Returns:
+        (H, W, 3) RGB uint8.
+
+    Raises:
+        RigError: an expression names what ARKit does not have.
+    """
+    import cv2
+
+    renderer = AvatarRenderer(rig, size, size)
+    tiles = []
+    for label, shapes in expressions.items():
+        if unknown := shapes.keys() - arkit.INDEX.keys():
+            raise RigError(f"expression {label!r} names {', '.join(sorted(unknown))}, which ARKit does not have")
+        weights = np.array([shapes.get(name, 0.0) for name in arkit.NAMES], np.float32)
+        values = rig.pose(rig.from_arkit(weights), np.array(head_pose, np.float32), _gaze(shapes))
+        for orbit in orbits:
+            tile = renderer.render(values, orbit)
+            at, ink = (size // 24, size // 12), (40, 44, 52)
+            cv2.putText(tile, label, at, cv2.FONT_HERSHEY_SIMPLEX, size / 520, ink, max(size // 256, 1), cv2.LINE_AA)
+            tiles.append(tile)
+    renderer.release()
+    columns = columns or (len(orbits) if len(orbits) > 1 else int(np.ceil(np.sqrt(len(tiles)))))
+    while len(tiles) % columns:
+        tiles.append(np.full_like(tiles[0], 255))
+    return np.concatenate([np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)])
+
+
+def _gaze(shapes: Mapping[str, float]) -> Vector:
+    """(2,) yaw, pitch in radians of eyeLook weights, the mean of both eyes."""
+
+    def mean(*names: str) -> float:
+        return sum(shapes.get(name, 0.0) for name in names) / len(names)
+
+    left, right = mean("eyeLookOutLeft", "eyeLookInRight"), mean("eyeLookInLeft", "eyeLookOutRight")
+    down, up = mean("eyeLookDownLeft", "eyeLookDownRight"), mean("eyeLookUpLeft", "eyeLookUpRight")
+    return np.array([(left - right) * arkit.EYE_LOOK_FULL_YAW, (down - up) * arkit.EYE_LOOK_FULL_PITCH], np.float32)
+
+
+def _rotation(yaw: float, pitch: float, roll: float) -> Matrix:
+    """(4, 4) Ry(yaw) Rx(pitch) Rz(roll)."""
+    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    turn = np.array([[cy, 0, sy, 0], [0, 1, 0, 0], [-sy, 0, cy, 0], [0, 0, 0, 1]])
+    nod = np.array([[1, 0, 0, 0], [0, cp, -sp, 0], [0, sp, cp, 0], [0, 0, 0, 1]])
+    tilt = np.array([[cr, -sr, 0, 0], [sr, cr, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    return np.asarray(turn @ nod @ tilt)
+
+
+def _camera(rig: Rig, orbit: tuple[float, float], aspect: float) -> tuple[Matrix, Matrix]:
+    """(4, 4) world to camera and (4, 4) camera to clip space."""
+    f = 1 / np.tan(FIELD_OF_VIEW / 2)
+    distance = rig.camera_height / 2 * f
+    centre, back = np.eye(4), np.eye(4)
+    centre[:3, 3] = -np.asarray(rig.camera_target)
+    back[2, 3] = -distance
+    view = back @ _rotation(orbit[0], -orbit[1], 0).T @ centre
+    near, far = 0.1 * distance, 10 * distance
+    depth = [[0, 0, (near + far) / (near - far), 2 * near * far / (near - far)], [0, 0, -1, 0]]
+    return view, np.array([[f / aspect, 0, 0, 0], [0, f, 0, 0], *depth])
+
+
+def _columns(matrix: Matrix) -> bytes:
+    return matrix.T.astype("f4").tobytes()

@@ -1,0 +1,203 @@
+"""The GLB writer and reader agree; damaged and hostile files are refused, never followed."""
+
+import json
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from freeavatar.errors import RigError
+from freeavatar_renderer.glb import load_glb
+from tools.gltf_writer import Material, Node, Primitive, linear, smooth_normals, write_glb
+
+POINTS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], *[[i, 2, 0.0] for i in range(20)]])
+FACES = np.array([[0, 1, 2], [0, 2, 3], *[[i, i + 1, i + 2] for i in range(4, 20)]])
+PICTURE = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+
+
+def png() -> bytes:
+    return cv2.imencode(".png", PICTURE[..., ::-1])[1].tobytes()
+
+
+def quad(**options: Any) -> Primitive:
+    lift = np.zeros_like(POINTS)
+    lift[2] = (0, 0, 0.5)
+    everywhere = np.random.default_rng(1).normal(size=POINTS.shape)
+    material = options.pop(
+        "material", Material("skin", linear("#336699"), metallic=0.25, roughness=0.5, alpha="MASK", cutoff=0.3, texture=png())
+    )
+    uv, colours = POINTS[:, :2], np.random.default_rng(2).random((len(POINTS), 3))
+    return Primitive(POINTS, FACES, material, uv=uv, colours=colours, morphs={"lift": lift, "shake": everywhere}, **options)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "quad.glb"
+    write_glb(path, [Node("root", (0.0, 1.0, 0.0), children=[Node("child", (0.5, 0.0, 0.0), [quad()])])])
+    return path
+
+
+def document(path: Path) -> tuple[dict[str, Any], bytes]:
+    data = path.read_bytes()
+    size = struct.unpack_from("<I", data, 12)[0]
+    return json.loads(data[20 : 20 + size]), data[28 + size :]
+
+
+def rewrite(path: Path, entries: Any, binary: bytes) -> Path:
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(binary), 0x004E4942) + binary
+    path.write_bytes(struct.pack("<III", 0x46546C67, 2, 12 + len(chunks)) + chunks)
+    return path
+
+
+def test_what_is_written_is_read(file: Path) -> None:
+    model = load_glb(file)
+    root, child = model.nodes
+    assert (root.name, root.parent, child.name, child.parent) == ("root", -1, "child", 0)
+    assert root.matrix[:3, 3] == pytest.approx([0, 1, 0]) and child.matrix[:3, 3] == pytest.approx([0.5, 0, 0])
+    (surface,) = child.primitives
+    written = quad()
+    assert surface.positions == pytest.approx(POINTS)
+    assert np.array_equal(surface.faces, FACES)
+    assert surface.colours is not None and surface.colours[:, :3] == pytest.approx(written.colours, abs=1e-4)
+    assert surface.uv == pytest.approx(POINTS[:, :2])
+    assert surface.normals is not None and surface.normals[:4] == pytest.approx(np.tile([0, 0, 1], (4, 1)))
+    m = surface.material
+    assert (m.name, m.metallic, m.roughness, m.alpha, m.cutoff) == ("skin", 0.25, 0.5, "MASK", 0.3)
+    assert m.colour == pytest.approx(linear("#336699"))
+    assert m.texture is not None and np.array_equal(m.texture[..., :3], PICTURE)
+
+
+def test_morphs_are_read_dense_and_sparse(file: Path) -> None:
+    surface = load_glb(file).nodes[1].primitives[0]
+    accessors = document(file)[0]["accessors"]
+    assert any("sparse" in a for a in accessors)
+    lift, shake = surface.morphs["lift"], surface.morphs["shake"]
+    assert lift.moves[lift.vertices == 2] == pytest.approx(np.array([[0, 0, 0.5]]))
+    assert not lift.moves[lift.vertices != 2].any()
+    assert shake.moves == pytest.approx(np.random.default_rng(1).normal(size=POINTS.shape), abs=1e-5)
+    assert lift.turns is not None
+    # The normals that the file stores are those of the moved surface.
+    moved = POINTS.copy()
+    moved[2] += (0, 0, 0.5)
+    turned = surface.normals[lift.vertices] + lift.turns
+    expected = smooth_normals(moved, FACES)[lift.vertices]
+    assert turned / np.linalg.norm(turned, axis=1, keepdims=True) == pytest.approx(expected, abs=5e-3)
+
+
+def test_the_same_model_gives_the_same_bytes(file: Path, tmp_path: Path) -> None:
+    write_glb(tmp_path / "again.glb", [Node("root", (0.0, 1.0, 0.0), children=[Node("child", (0.5, 0.0, 0.0), [quad()])])])
+    assert (tmp_path / "again.glb").read_bytes() == file.read_bytes()
+
+
+def test_accessors_of_positions_have_bounds(file: Path) -> None:
+    entries = document(file)[0]
+    primitive = entries["meshes"][0]["primitives"][0]
+    for accessor in (primitive["attributes"]["POSITION"], *(t["POSITION"] for t in primitive["targets"])):
+        assert {"min", "max"} <= entries["accessors"][accessor].keys()
+
+
+def test_rotation_scale_and_matrix_of_nodes(file: Path) -> None:
+    entries, binary = document(file)
+    half = 0.5**0.5
+    entries["nodes"][0] = {"name": "child", "mesh": 0, "rotation": [0, half, 0, half], "scale": [2, 2, 2]}
+    entries["nodes"][1] = {"name": "fixed", "mesh": 0, "matrix": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 3, 4, 5, 1]}
+    entries["scenes"][0]["nodes"] = [0, 1]
+    turned, fixed = load_glb(rewrite(file, entries, binary)).nodes
+    assert turned.matrix @ [0, 0, 1, 1] == pytest.approx([2, 0, 0, 1])  # a quarter turn about y takes +z to +x
+    assert fixed.matrix[:3, 3] == pytest.approx([3, 4, 5])
+
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["nodes"][0].update(children=[1]), "do not form a tree"),
+        (lambda d: d["nodes"][1].update(children=[0]), "do not form a tree"),
+        (lambda d: d["nodes"][1].update(mesh=7), "names entry 7"),
+        (lambda d: d["nodes"][1].update(mesh=-1), "names entry -1"),
+        (lambda d: d["nodes"][1].update(translation=[1, 2]), "3 numbers are expected"),
+        (lambda d: d["nodes"][1].update(name="x", rotation="abcd"), "not valid glTF"),
+        (lambda d: d["nodes"][1].pop("mesh"), "holds no mesh"),
+        (lambda d: d.update(nodes=[{"children": [i + 1]} for i in range(9000)]), "do not form a tree"),
+        (lambda d: d.update(nodes=[{}] * 10_001), "expected at most 10000"),
+        (lambda d: d["accessors"][0].update(count=10**9), "1000000000 elements"),
+        (lambda d: d["accessors"][0].update(count=1000), "reaches beyond its data"),
+        (lambda d: d["accessors"][0].update(count=True), "elements"),
+        (lambda d: d["accessors"][0].update(byteOffset=-4), "reaches beyond its data"),
+        (lambda d: d["accessors"][0].update(type="VEC2"), "3 components are expected"),
+        (lambda d: d["accessors"][1].update(count=3), "different lengths"),
+        (lambda d: d["bufferViews"][0].update(byteLength=10**12), "reaches beyond its data"),
+        (lambda d: d["bufferViews"][0].update(byteStride=4), "reaches beyond its data"),
+        (lambda d: d["buffers"][0].update(uri="file:///etc/passwd"), "in another file"),
+        (lambda d: d["images"][0].update(uri="http://example.com/x.png") or d["images"][0].pop("bufferView"), "in other files"),
+        (lambda d: d["images"][0].update(bufferView=0), "neither PNG nor JPEG"),
+        (lambda d: d["meshes"][0]["primitives"][0].update(mode=5), "mode 5"),
+        (lambda d: d["meshes"][0]["extras"].update(targetNames=["a", "a"]), "two morph targets of one name"),
+        (lambda d: d["materials"][0].update(alphaMode="GLASS"), "alphaMode 'GLASS'"),
+        (lambda d: d.update(extensionsRequired=["KHR_draco_mesh_compression"]), "without compression"),
+        (lambda d: d.update(nodes=5), "not valid glTF"),
+        (lambda d: d["meshes"][0].update(primitives=[d["meshes"][0]["primitives"][0]] * 400_000), "MB in memory"),
+    ],
+)  # fmt: skip
+def test_a_hostile_file_is_refused_in_one_line(file: Path, change: Change, message: str) -> None:
+    entries, binary = document(file)
+    change(entries)
+    with pytest.raises(RigError) as caught:
+        load_glb(rewrite(file, entries, binary))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_sparse_indices_are_checked(file: Path) -> None:
+    entries, binary = document(file)
+    sparse = next(a["sparse"] for a in entries["accessors"] if "sparse" in a)
+    view = entries["bufferViews"][sparse["indices"]["bufferView"]]
+    broken = bytearray(binary)
+    broken[view["byteOffset"] : view["byteOffset"] + 2] = b"\xff\xff"
+    with pytest.raises(RigError, match="names missing elements"):
+        load_glb(rewrite(file, entries, bytes(broken)))
+
+
+def test_a_picture_is_measured_before_it_is_unpacked(file: Path) -> None:
+    entries, binary = document(file)
+    start = binary.index(b"\x89PNG")
+    huge = binary[: start + 16] + struct.pack(">II", 60_000, 60_000) + binary[start + 24 :]
+    with pytest.raises(RigError, match="60000 x 60000 pixels"):
+        load_glb(rewrite(file, entries, huge))
+
+
+@pytest.mark.parametrize("kept", [0, 3, 11, 19, 40, 0.5, 0.99])
+def test_a_truncated_file_is_refused(file: Path, kept: float) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
+    with pytest.raises(RigError):
+        load_glb(file)
+
+
+def test_random_damage_never_escapes_as_another_error(file: Path) -> None:
+    data, rng = file.read_bytes(), np.random.default_rng(3)
+    start = time.monotonic()
+    for _ in range(400):
+        damaged = bytearray(data)
+        for at in rng.integers(0, len(data), rng.integers(1, 6)):
+            damaged[at] = rng.integers(256)
+        file.write_bytes(damaged)
+        try:
+            model = load_glb(file)
+        except RigError:
+            continue
+        assert all(np.isfinite(p.positions).all() for node in model.nodes for p in node.primitives)
+    assert time.monotonic() - start < 60
+
+
+def test_a_missing_file_is_a_rig_error(tmp_path: Path) -> None:
+    with pytest.raises(RigError, match="cannot be read"):
+        load_glb(tmp_path / "none.glb")

@@ -1,0 +1,162 @@
+"""Rigs: shipped ones are complete, maps do what they say, and mistakes in a rig.toml are named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freeavatar import arkit
+from freeavatar.errors import RigError
+from freeavatar.rig import ANIMATOR, load_rig
+
+HEADER = """format = 1
+name = "test"
+title = "Test"
+licence = "CC0-1.0"
+model = "avatar.glb"
+[camera]
+target = [0.0, 0.1, 0.0]
+height = 0.4
+"""
+JAW = '[[control]]\nname = "jaw"\nregion = "jaw"\nrange = [0, 1]\narkit = { jawOpen = 0.5 }\n'
+SMILE = '[[control]]\nname = "smile"\nregion = "mouth"\nrange = [-1, 1]\narkit = { mouthSmileLeft = 1, mouthFrownLeft = -1 }\n'
+PITCH = '[[control]]\nname = "nod"\nregion = "head"\nrange = [-0.5, 0.5]\nsource = "head.pitch"\nnode = "head"\naxis = "x"\n'
+GAZE = '[[control]]\nname = "look"\nregion = "gaze"\nrange = [-1, 1]\nsource = "gaze.yaw"\nnode = "eye"\naxis = "y"\n'
+EYE_LOOK = (
+    '[[control]]\nname = "lookOut"\nregion = "gaze"\nrange = [0, 1]\nsource = "gaze.eyeLookOutLeft"\narkit = { eyeLookOutLeft = 1 }\n'
+)
+
+
+def write(folder: Path, toml: str) -> Path:
+    (folder / "avatar.glb").write_bytes(b"not read here")
+    (folder / "rig.toml").write_text(toml)
+    return folder
+
+
+def weights(**shapes: float) -> np.ndarray:
+    return np.array([shapes.get(name, 0.0) for name in arkit.NAMES], np.float32)
+
+
+def test_values_are_the_weighted_sum_of_arkit_within_the_range(tmp_path: Path) -> None:
+    rig = load_rig(write(tmp_path, HEADER + JAW + SMILE))
+    assert rig.from_arkit(weights(jawOpen=0.8, mouthFrownLeft=0.25)) == pytest.approx([0.4, -0.25])
+    assert rig.from_arkit(weights(mouthSmileLeft=1) * 3) == pytest.approx([0, 1])
+
+
+def test_a_clip_of_arkit_weights_maps_frame_by_frame(tmp_path: Path) -> None:
+    rig = load_rig(write(tmp_path, HEADER + JAW + SMILE))
+    clip = np.random.default_rng(0).random((7, 52), np.float32)
+    assert rig.from_arkit(clip).shape == (7, 2)
+    assert np.allclose(rig.from_arkit(clip), [rig.from_arkit(frame) for frame in clip])
+
+
+def test_computed_controls_follow_pose_and_gaze_and_nothing_else(tmp_path: Path) -> None:
+    rig = load_rig(write(tmp_path, HEADER + JAW + PITCH + EYE_LOOK))
+    gaze = np.array([arkit.EYE_LOOK_FULL_YAW / 2, 0], np.float32)
+    posed = rig.pose(np.array([0.7, 9, 9], np.float32), np.array([0.3, 2.0, 0.1, 0, 0, 0], np.float32), gaze)
+    assert posed == pytest.approx([0.7, 0.5, 0.5])  # the nod is held at its range's end
+    assert rig.computed(np.zeros(6, np.float32), np.zeros(2, np.float32)) == {"nod": 0.0, "lookOut": 0.0}
+    assert not rig.from_arkit(weights(eyeLookOutLeft=1)).any()
+
+
+def test_pose_leaves_its_argument_alone(tmp_path: Path) -> None:
+    rig = load_rig(write(tmp_path, HEADER + JAW + PITCH))
+    values = rig.neutral()
+    rig.pose(values, np.full(6, 0.2, np.float32), np.zeros(2, np.float32))
+    assert not values.any()
+
+
+def test_normalised_values_come_back(tmp_path: Path) -> None:
+    rig = load_rig(write(tmp_path, HEADER + JAW + SMILE + PITCH))
+    values = np.random.default_rng(1).uniform(rig.minimum, rig.maximum, (20, 3)).astype(np.float32)
+    unit = rig.normalise(values)
+    assert unit.min() >= 0 and unit.max() <= 1
+    assert rig.denormalise(unit) == pytest.approx(values, abs=1e-6)
+
+
+def test_a_control_without_morphs_drives_the_target_of_its_name_unless_it_turns_a_node(tmp_path: Path) -> None:
+    jaw, nod = load_rig(write(tmp_path, HEADER + JAW + PITCH)).controls
+    assert dict(jaw.morphs) == {"jaw": 1.0}
+    assert not nod.morphs and (nod.node, nod.axis, nod.gain) == ("head", "x", 1.0)
+
+
+@pytest.mark.parametrize("where", ["folder", "file"])
+def test_a_rig_loads_from_its_folder_and_from_its_file(tmp_path: Path, where: str) -> None:
+    folder = write(tmp_path, HEADER + JAW)
+    assert load_rig(folder if where == "folder" else folder / "rig.toml").camera_height == 0.4
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        (HEADER.replace("format = 1", "format = 2") + JAW, "format 2 is not known"),
+        (HEADER.replace('title = "Test"\n', "") + JAW, "title is missing"),
+        (HEADER.replace("height = 0.4", "height = 0") + JAW, "height must be above 0"),
+        (HEADER.replace("height = 0.4", "height = 0.4\nzoom = 2") + JAW, "unknown key 'zoom'"),
+        (HEADER.replace("[0.0, 0.1, 0.0]", "[0.0, 0.1]") + JAW, "expected 3 numbers"),
+        (HEADER.replace("avatar.glb", "../avatar.glb") + JAW, "is not a file in the rig's folder"),
+        (HEADER.replace("avatar.glb", "other.glb") + JAW, "is not a file in the rig's folder"),
+        (HEADER, "control is missing"),
+        (HEADER + JAW + JAW, "'jaw' is there twice"),
+        (HEADER + JAW + "speed = 3\n", "unknown key 'speed'"),
+        (HEADER + JAW.replace("[0, 1]", "[0.5, 1]"), "around 0, the rest"),
+        (HEADER + JAW.replace("[0, 1]", "[0, 0]"), "around 0, the rest"),
+        (HEADER + JAW.replace("[0, 1]", "[0, nan]"), "expected a number"),
+        (HEADER + JAW.replace("[0, 1]", "[0, true]"), "expected a number"),
+        (HEADER + JAW.replace("[0, 1]", '"wide"'), "expected list"),
+        (HEADER + JAW.replace("jawOpen", "jawWide"), "jawWide, which ARKit does not have"),
+        (HEADER + JAW.replace('region = "jaw"', 'region = "knee"'), "'knee', expected one of"),
+        (HEADER + JAW.replace('"jaw"\nregion', '"jaw open"\nregion'), "letters, digits and underscores"),
+        (HEADER + JAW + 'mirror = "other"\n', "mirror 'other' must be a control"),
+        (HEADER + JAW + 'mirror = "smile"\n' + SMILE, "whose mirror is 'jaw'"),
+        (HEADER + JAW + 'mirror = "smile"\n' + SMILE + 'mirror = "jaw"\n', "range differs from that of its mirror"),
+        (HEADER + JAW + 'source = "head.pitch"\n', "arkit map must be left out"),
+        (HEADER + PITCH.replace('axis = "x"', 'axis = "w"'), "'w', expected one of x, y, z"),
+        (HEADER + PITCH.replace("head.pitch", "head.nod"), "expected one of animator, head.yaw"),
+        (HEADER + GAZE + EYE_LOOK, "eyes turn twice"),
+        ("format = ", "is not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(tmp_path: Path, toml: str, message: str) -> None:
+    with pytest.raises(RigError) as caught:
+        load_rig(write(tmp_path, toml))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value) and "rig.toml" in str(caught.value)
+
+
+def test_an_unknown_name_lists_the_shipped_rigs() -> None:
+    with pytest.raises(RigError, match="no rig 'nobody': expected human, robot"):
+        load_rig("nobody")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "", "../robot", "."])
+def test_strange_names_are_errors_too(name: str) -> None:
+    with pytest.raises(RigError):
+        load_rig(name)
+
+
+def test_the_robot_joins_what_arkit_splits_but_not_its_lids() -> None:
+    rig = load_rig("robot")
+    assert 12 <= len(rig.controls) <= 25
+    value = dict(zip(rig.names, rig.from_arkit(weights(mouthSmileLeft=0.6, mouthSmileRight=0.6, eyeBlinkLeft=1)), strict=True))
+    assert value["mouthSmile"] == pytest.approx(0.6) and value["mouthSkew"] == pytest.approx(0)
+    assert value["lidLeft"] == 1 and value["lidRight"] == 0
+    frown = dict(zip(rig.names, rig.from_arkit(weights(mouthFrownLeft=1, mouthFrownRight=1)), strict=True))
+    assert frown["mouthSmile"] == -1
+
+
+@pytest.mark.parametrize("name", ["human", "robot"])
+def test_shipped_rigs_have_a_map_for_every_control_of_the_animator(name: str) -> None:
+    rig = load_rig(name)
+    assert rig.name == name
+    for control in rig.controls:
+        assert (control.source != ANIMATOR) or control.arkit, control.name
+    # Mirrored ARKit weights give mirrored values.
+    shapes = np.random.default_rng(2).random(52, np.float32)
+    partner = [rig.names.index(c.mirror or c.name) for c in rig.controls]
+    plain, mirrored = rig.from_arkit(shapes), rig.from_arkit(shapes[list(arkit.MIRROR)])
+    lateral = [
+        not c.mirror and any(arkit.mirrored(s) in c.arkit and c.arkit[arkit.mirrored(s)] == -w for s, w in c.arkit.items())
+        for c in rig.controls
+    ]
+    assert np.where(lateral, -mirrored, mirrored) == pytest.approx(plain[partner], abs=1e-6)
