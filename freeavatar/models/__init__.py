@@ -1,0 +1,1 @@
+"""Pure networks (torch): no I/O, no device choice, no printing."""

@@ -1,0 +1,126 @@
+"""The expression encoder: an aligned face crop -> feature, embedding and read-outs.
+
+A convolutional stem turns the crop into 8 x 8 tokens, a few transformer blocks (timm names) let regions talk to each
+other, and every token keeps a say of its own in the feature: crops are aligned, so position carries meaning.
+"""
+
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from freeavatar.models.vit import Block
+
+OUTPUTS: Final = ("feature", "embedding", "arkit", "gaze", "head_pose", "confidence", "align")
+"""Names and order of the exported graph's outputs."""
+POSE_SCALE: Final = (1.0, 1.0, 1.0, 0.1, 0.1, 1.0)
+"""Radians and metres that one unit of the head-pose read-out stands for."""
+_MEAN: Final = (123.7, 116.3, 103.5)
+_STD: Final = (58.4, 57.1, 57.4)
+
+
+class Readings(NamedTuple):
+    """Outputs of the encoder for a batch of B crops.
+
+    Attributes:
+        feature: (B, F) what the animator consumes.
+        embedding: (B, D) unit length.
+        arkit: (B, 52) in 0..1.
+        gaze: (B, 2) yaw, pitch in radians relative to the head.
+        head_pose: (B, 6) yaw, pitch, roll, x, y, z in the crop's own camera
+            (:data:`freeavatar.train.shards.CROP_FIELD_OF_VIEW`).
+        confidence: (B,) in 0..1.
+        align: (B, 4) dx, dy (fractions of the crop), log scale, roll (radians) of this crop from the ideal one.
+        movement: (B, M) skin movement; training only.
+    """
+
+    feature: Tensor
+    embedding: Tensor
+    arkit: Tensor
+    gaze: Tensor
+    head_pose: Tensor
+    confidence: Tensor
+    align: Tensor
+    movement: Tensor
+
+
+def _conv(inside: int, outside: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(width, width, 1), nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x))
+
+
+class ExpressionEncoder(nn.Module):
+    """The encoder.
+
+    Args:
+        size: side of the crop in pixels; a multiple of 16.
+        stem: channels of the four stride-2 stages.
+        width: token size.
+        depth: transformer blocks.
+        heads: attention heads.
+        token: numbers that each token contributes to the feature.
+        feature: F.
+        embedding: D.
+        movements: M.
+        drop_path: stochastic depth of the last block; earlier ones less.
+    """
+
+    mean: Tensor
+    std: Tensor
+    pose_scale: Tensor
+
+    def __init__(
+        self, size: int = 128, stem: tuple[int, int, int, int] = (32, 64, 128, 192), width: int = 192, depth: int = 4, heads: int = 3,
+        token: int = 24, feature: int = 256, embedding: int = 16, movements: int = 72, drop_path: float = 0.05,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        a, b, c, d = stem
+        self.stem = nn.Sequential(_conv(3, a, 2), _conv(a, b, 2), _Residual(b), _conv(b, c, 2), _Residual(c), _conv(c, d, 2), _Residual(d))
+        tokens = (size // 16) ** 2
+        self.patch_embed = nn.Module()
+        self.patch_embed.proj = nn.Conv2d(d, width, 1)
+        self.pos_embed = nn.Parameter(torch.randn(1, tokens, width) * 0.02)
+        self.blocks = nn.ModuleList([Block(width, heads, drop_path=drop_path * i / max(depth - 1, 1)) for i in range(depth)])
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.squeeze = nn.Linear(width, token)
+        self.to_feature = nn.Linear(tokens * token, feature)
+        self.feature_norm = nn.LayerNorm(feature, eps=1e-6)
+        self.to_embedding = nn.Linear(feature, embedding)
+        self.to_movement = nn.Linear(feature, movements)
+        self.to_arkit = nn.Linear(feature, 52)
+        self.to_gaze = nn.Linear(feature, 2)
+        self.to_pose = nn.Linear(feature, 6)
+        self.to_confidence = nn.Linear(feature, 1)
+        self.to_align = nn.Linear(feature, 4)
+        nn.init.constant_(self.to_arkit.bias, -2.0)  # most shapes rest most of the time
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
+        self.register_buffer("pose_scale", torch.tensor(POSE_SCALE))
+
+    def forward(self, image: Tensor) -> Readings:
+        """``image`` is (B, 3, size, size) RGB in 0..255; normalisation happens inside."""
+        x = self.stem((image - self.mean) / self.std)  # (B, C, S/16, S/16)
+        x = self.patch_embed.proj(x).flatten(2).transpose(1, 2) + self.pos_embed  # type: ignore[operator]  # (B, N, W)
+        for block in self.blocks:
+            x = block(x)
+        x = self.squeeze(self.norm(x)).flatten(1)  # (B, N * token)
+        feature = self.feature_norm(self.to_feature(F.gelu(x)))
+        return Readings(
+            feature=feature,
+            embedding=F.normalize(self.to_embedding(feature), dim=1),
+            arkit=torch.sigmoid(self.to_arkit(feature)),
+            gaze=self.to_gaze(feature) * 0.3,
+            head_pose=self.to_pose(feature) * self.pose_scale,
+            confidence=torch.sigmoid(self.to_confidence(feature)).squeeze(1),
+            align=self.to_align(feature) * 0.1,
+            movement=self.to_movement(feature),
+        )

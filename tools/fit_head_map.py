@@ -1,0 +1,244 @@
+"""Fit the map between head families and ARKit by displacement, and lay the VALID texture atlas on ICT-FaceKit.
+
+usage: python tools/fit_head_map.py [--plot docs/images/head_map.png]      (needs FREEAVATAR_DATA)
+
+Corresponding points come from MediaPipe's 478 landmarks on frontal renders with the mouth slightly open (so that upper
+and lower lip are told apart), cast back onto each mesh. A VALID morph's ARKit weights are the non-negative least squares
+solution of its displacements in ICT's named shapes, both in units of the distance between the eyes; ICT's own names are
+ARKit's. Result: renderer/freeavatar_renderer/head_map.npz.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import RBFInterpolator
+from scipy.optimize import lsq_linear
+from scipy.spatial import cKDTree
+
+from freeavatar import arkit
+from freeavatar.face import FaceTracker
+from freeavatar.types import Frame
+from freeavatar_renderer import head_map
+from freeavatar_renderer.heads import Head, Part, ict_arkit_name, load_ict, load_valid
+from freeavatar_renderer.portrait import PortraitRenderer, Scene, _shaped, place
+
+SIZE = 512
+PEOPLE = ("White_F_1", "White_M_1", "Asian_F_1", "Asian_M_1", "Black_F_3", "Black_M_1", "Hispanic_M_2", "MENA_F_1", "AIAN_M_1", "X_AIAN_M_1")
+SPARSE = 0.08
+"""Weight of the penalty on the weights: leaves out shapes that explain next to nothing."""
+LARGEST = 1.5
+"""Bound of a weight: a shape that would need more is not the same movement."""
+EXPRESSIBLE = 0.35
+"""A family expresses an ARKit shape if its weights reproduce at least this share of the shape's squared displacement."""
+
+
+class Anchors:
+    """The landmarks of one head as points on its skin: triangle corners (478, 3) and barycentric weights (478, 3)."""
+
+    def __init__(self, head: Head, part: Part, open_mouth: str, renderer: PortraitRenderer, tracker: FaceTracker) -> None:
+        weights = np.zeros(len(head.names), np.float32)
+        weights[head.names.index(open_mouth)] = 0.3
+        scene = Scene(weights, height=0.27, fov=0.3)
+        crop = tracker.track(Frame(renderer.render(head, scene), 0.0, 0))
+        if crop is None:
+            raise SystemExit(f"no face found on the render of {head.name}")
+        turn, shift = place(head, scene)
+        seen = _shaped(part, weights) @ turn.T + shift
+        focal = SIZE / 2 / np.tan(scene.fov / 2)
+        pixels = np.column_stack([SIZE / 2 - focal * seen[:, 0] / seen[:, 2], SIZE / 2 + focal * seen[:, 1] / seen[:, 2]])
+        self.corners, self.weights = _cast(crop.landmarks[:, :2], pixels, seen[:, 2], part.faces)
+        self.points = self.at(part.vertices)
+
+    def at(self, field: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(478, 3) values of a per-vertex (V, 3) field."""
+        return np.asarray((field[self.corners].astype(np.float64) * self.weights[..., None]).sum(1))
+
+
+def _cast(
+    points: NDArray[np.floating], pixels: NDArray[np.floating], depth: NDArray[np.floating], faces: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The nearest triangle below each pixel, else the nearest vertex."""
+    a, b, c = (pixels[faces[:, k]] for k in range(3))
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    front = area < -1e-9  # counter-clockwise in a frame whose y points down
+    corners, weights = np.zeros((len(points), 3), np.int32), np.zeros((len(points), 3))
+    used = np.unique(faces[front])
+    for i, p in enumerate(points):
+        u = ((b[:, 0] - p[0]) * (c[:, 1] - p[1]) - (b[:, 1] - p[1]) * (c[:, 0] - p[0])) / np.where(front, area, 1)
+        v = ((c[:, 0] - p[0]) * (a[:, 1] - p[1]) - (c[:, 1] - p[1]) * (a[:, 0] - p[0])) / np.where(front, area, 1)
+        hit = np.flatnonzero(front & (u >= 0) & (v >= 0) & (u + v <= 1))
+        if len(hit):
+            best = hit[np.argmax(depth[faces[hit]].mean(1))]  # the camera looks along -Z: the largest z is nearest
+            corners[i], weights[i] = faces[best], (u[best], v[best], 1 - u[best] - v[best])
+        else:
+            corners[i] = used[np.argmin(((pixels[used] - p) ** 2).sum(1))]
+            weights[i, 0] = 1
+    return corners, weights
+
+
+def displacements(head: Head, part: Part, anchors: Anchors) -> NDArray[np.float64]:
+    """(K, 478*3) displacement of the landmarks under each expression weight, in eye distances."""
+    assert part.morphs is not None
+    return np.stack([anchors.at(m).ravel() for m in part.morphs]) / head.eye_distance
+
+
+def bounded(target: NDArray[np.float64], basis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of ``basis`` (K, P) in 0..LARGEST that reproduce ``target`` (P,), few and small rather than many."""
+    scale = np.linalg.norm(target) + 1e-9
+    damped = np.vstack([basis.T / scale, SPARSE * np.ones(len(basis)), SPARSE * np.eye(len(basis))])
+    solution = lsq_linear(damped, np.concatenate([target / scale, np.zeros(len(basis) + 1)]), (0, LARGEST)).x
+    return np.asarray(np.where(solution < 0.04, 0, solution))
+
+
+_MESH_REGIONS = {
+    "brows": (70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
+    "lids": (
+        33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246, 56, 28, 27, 29, 30, 247, 110, 24, 23, 22,
+        263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466, 286, 258, 257, 259, 260, 467, 339, 254, 253, 252,
+    ),
+    "lips": (
+        61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
+        78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,
+    ),
+    "nose": (1, 2, 4, 5, 19, 45, 48, 49, 51, 59, 60, 64, 75, 94, 97, 98, 99, 102, 115, 129, 131, 166, 219, 220, 235, 240, 275, 278, 279, 281, 289,
+             290, 294, 305, 326, 327, 328, 331, 344, 358, 360, 392, 439, 440, 455, 460),
+    "chin": (18, 83, 182, 106, 43, 201, 200, 199, 175, 152, 148, 176, 149, 377, 400, 378, 313, 406, 335, 273, 421, 428, 208, 396, 171, 204, 424, 194, 418),
+    "cheeks": (36, 50, 101, 118, 117, 119, 100, 205, 206, 207, 187, 147, 123, 116, 203, 216, 212, 214, 192,
+               266, 280, 330, 347, 346, 348, 329, 425, 426, 427, 411, 376, 352, 345, 423, 436, 432, 434, 416),
+}  # fmt: skip
+"""MediaPipe face-mesh indices of six regions."""
+MOVEMENTS = 72
+"""Size of the skin-movement read-out."""
+
+
+def movement_basis(valid: NDArray[np.float64], ict: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, float]]:
+    """Skin movement of both families in one small space.
+
+    The landmarks' displacements, scaled so that every region carries the same energy (a lid moves a millimetre, a
+    jaw thirty), are projected on their principal components.
+
+    Returns:
+        (K, MOVEMENTS) movement of each VALID and of each ICT weight, and each region's factor.
+    """
+    rows = np.concatenate([valid, ict]).reshape(len(valid) + len(ict), -1, 3)
+    blocks, factors = [], {}
+    for name, index in _MESH_REGIONS.items():
+        block = rows[:, list(index)].reshape(len(rows), -1)
+        factors[name] = 1 / float(np.sqrt((block[: len(valid)] ** 2).sum()))
+        blocks.append(block * factors[name])
+    stacked = np.concatenate(blocks, axis=1)
+    _, energy, axes = np.linalg.svd(stacked, full_matrices=False)
+    kept = float((energy[:MOVEMENTS] ** 2).sum() / (energy**2).sum())
+    print(f"skin movement: {MOVEMENTS} components keep {kept:.4f} of the energy")
+    low = stacked @ axes[:MOVEMENTS].T
+    return low[: len(valid)], low[len(valid) :], factors
+
+
+def ict_texture_coordinates(ict: Head, ict_anchors: Anchors, valid: Head, valid_anchors: Anchors) -> NDArray[np.float32]:
+    """(26719, 2) VALID atlas coordinates: a smooth warp takes ICT's landmarks to VALID's, then the nearest skin point counts."""
+    skin = valid.parts[0]
+    centre = ict_anchors.points.mean(0)
+    warp = RBFInterpolator(ict_anchors.points - centre, valid_anchors.points, smoothing=1e-7, kernel="thin_plate_spline")
+    mixes = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (1 / 3, 1 / 3, 1 / 3)])
+    surface = np.einsum("mk,fkc->mfc", mixes, skin.vertices[skin.faces]).reshape(-1, 3)
+    surface_uv = np.einsum("mk,fkc->mfc", mixes, skin.uv[skin.faces]).reshape(-1, 2)
+    tree = cKDTree(surface)
+    uv = np.zeros((26719, 2), np.float32)
+    for name, (a, b) in {"face": (0, 9409), "back": (9409, 11248)}.items():
+        part = next(p for p in ict.parts if p.name == name)
+        uv[a:b] = surface_uv[tree.query(warp(part.vertices - centre))[1]]
+    for side, (name, (a, b)) in enumerate({"eye_left": (21451, 23021), "eye_right": (23021, 24591)}.items()):
+        mine, theirs = (next(p for p in h.parts if p.name == name) for h in (ict, valid))
+        away = [p.vertices - h.eyes[side] for p, h in ((mine, ict), (theirs, valid))]
+        unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in away]
+        uv[a:b] = theirs.uv[cKDTree(unit[1]).query(unit[0])[1]]
+    return uv
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--plot", type=Path, default=Path("docs/images/head_map.png"))
+    args = parser.parse_args()
+    renderer = PortraitRenderer(SIZE, 4)
+    shapes = len(arkit.NAMES)
+    with FaceTracker(still=True) as tracker:
+        ict = load_ict(0, strength=0.0)
+        face = ict.parts[0]
+        ict_anchors = Anchors(ict, face, "jawOpen", renderer, tracker)
+        ict_moves = displacements(ict, face, ict_anchors)
+        people = [load_valid(name) for name in PEOPLE]
+        valid_anchors = [Anchors(head, head.parts[0], "MouthOpen", renderer, tracker) for head in people]
+    valid_moves = np.mean([displacements(h, h.parts[0], a) for h, a in zip(people, valid_anchors, strict=True)], axis=0)
+
+    reference = np.zeros((shapes, ict_moves.shape[1]))
+    sides = np.zeros(shapes)
+    for name, move in zip(ict.names, ict_moves, strict=True):
+        if (k := arkit.INDEX.get(ict_arkit_name(name), -1)) >= 0:
+            reference[k] += move
+            sides[k] += 1
+    skin = np.array([n not in arkit.EYE_LOOK and n != "tongueOut" for n in arkit.NAMES]) & (sides > 0)
+
+    ict_to = np.zeros((len(ict.names), shapes))
+    for i, (name, move) in enumerate(zip(ict.names, ict_moves, strict=True)):
+        k = arkit.INDEX.get(ict_arkit_name(name), -1)
+        if k >= 0:
+            ict_to[i, k] = 1 / sides[k]
+        elif np.linalg.norm(move) > 1e-6:
+            ict_to[i, skin] = bounded(move, reference[skin])
+    ict_from = np.zeros((shapes, len(ict.names)))
+    for i, name in enumerate(ict.names):
+        if (k := arkit.INDEX.get(ict_arkit_name(name), -1)) >= 0:
+            ict_from[k, i] = 1
+
+    names = people[0].names
+    valid_to, valid_from, explained = np.zeros((len(names), shapes)), np.zeros((shapes, len(names))), np.zeros(shapes)
+    # The throat moves next to nothing on the face, and would be bent far to fill small gaps.
+    usable = np.array([n not in ("Glotis", "RneckTension", "LneckTension", "tongueOut") for n in names])
+    for i in np.flatnonzero(usable):
+        valid_to[i, skin] = bounded(valid_moves[i], reference[skin])
+    for k in np.flatnonzero(skin):
+        valid_from[k, usable] = bounded(reference[k], valid_moves[usable])
+        explained[k] = 1 - ((reference[k] - valid_from[k] @ valid_moves) ** 2).sum() / (reference[k] ** 2).sum()
+    tongue = arkit.INDEX["tongueOut"]
+    valid_to[-1, tongue] = valid_from[tongue, -1] = 1
+    look = [arkit.INDEX[n] for n in arkit.EYE_LOOK]
+    valid_mask, ict_mask = explained > EXPRESSIBLE, sides > 0
+    valid_mask[[tongue, *look]] = ict_mask[look] = True
+
+    valid_movement, ict_movement, _ = movement_basis(valid_moves, ict_moves)
+    temporary = head_map.FILE.with_suffix(".tmp.npz")
+    np.savez_compressed(
+        temporary, valid_names=np.array(names), valid_to_arkit=valid_to.astype(np.float32), valid_from_arkit=valid_from.astype(np.float32),
+        valid_mask=valid_mask, ict_names=np.array(ict.names), ict_to_arkit=ict_to.astype(np.float32),
+        valid_movement=valid_movement.astype(np.float32), ict_movement=ict_movement.astype(np.float32),
+        ict_from_arkit=ict_from.astype(np.float32), ict_mask=ict_mask, valid_explained=explained.astype(np.float32),
+        ict_uv=ict_texture_coordinates(ict, ict_anchors, people[1], valid_anchors[1]).astype(np.float16),
+    )  # fmt: skip
+    os.replace(temporary, head_map.FILE)
+    for k, name in enumerate(arkit.NAMES):
+        row = ", ".join(f"{names[j]} {valid_from[k, j]:.2f}" for j in np.argsort(-valid_from[k])[:4] if valid_from[k, j] > 0)
+        print(f"{name:20s} explained {explained[k]:5.2f} {'' if valid_mask[k] else 'MASKED'}  {row}")
+    _plot(args.plot, names, valid_to)
+
+
+def _plot(path: Path, names: tuple[str, ...], table: NDArray[np.float64]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(13, 14))
+    picture = axes.imshow(table, cmap="magma_r", vmin=0, vmax=1.5, aspect="auto")
+    axes.set_xticks(range(table.shape[1]), arkit.NAMES, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_title("ARKit weights of each VALID morph at 1, fitted by displacement")
+    figure.colorbar(picture, shrink=0.5)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=70, bbox_inches="tight")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Render aligned synthetic people with known expression into shards; stops and resumes anywhere.
+
+usage: python tools/render_dataset.py OUT [--images 44000] [--seed 1] [--workers 2] [--people training|held_out]
+
+Needs FREEAVATAR_DATA. A shard depends on the seed and its number alone, so the same command makes the same pictures and
+an interrupted run goes on where it stopped. Each shard is one npz:
+
+    jpeg, offsets     the JPEG bytes of all crops, image i = jpeg[offsets[i]:offsets[i+1]]; crops are RGB,
+                      SIDE px wide and show MARGIN times the crop template, so that training can jitter them
+    movement (N,72)   skin movement (freeavatar_renderer.head_map.movement)
+    arkit, mask (N,52) ARKit truth and what of it the head family can express
+    gaze (N,2)        yaw, pitch, radians
+    pose (N,3)        yaw, pitch, roll in the crop's own upright frame, radians
+    centre (N,3)      x, y of the head's centre as fractions of the template crop, and the crop's side in metres
+    person (N,)       identity; family (N,) "valid" or "ict"
+"""
+
+import argparse
+import multiprocessing
+import os
+import time
+import tomllib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from freeavatar.face import FaceTracker, alignment
+from freeavatar.types import Frame
+from freeavatar_renderer import head_map
+from freeavatar_renderer.heads import Head, dress, load_ict, load_valid, reshape, valid_people
+from freeavatar_renderer.performance import random_scene
+from freeavatar_renderer.portrait import PortraitRenderer, Scene, place, rotation
+
+PER_SHARD = 400
+PER_PERSON = 8
+"""Images of one invented identity before the next one is drawn."""
+SIDE = 160
+MARGIN = 1.25
+INNER = round(SIDE / MARGIN)
+RENDER_SIDE = 224
+SPLITS = Path(__file__).with_name("splits.toml")
+
+
+def people(split: str) -> tuple[list[str], tuple[int, int]]:
+    """Names of the VALID people and the range of ICT seeds of a split: ``training`` or ``held_out``."""
+    table = tomllib.loads(SPLITS.read_text())
+    held_out = set(table["valid"]["held_out"])
+    names = [n for n in valid_people() if (n in held_out) == (split == "held_out")]
+    first, last = table["ict"][f"{split}_seeds"]
+    return names, (first, last)
+
+
+def invent(rng: np.random.Generator, names: list[str], seeds: tuple[int, int], as_they_are: bool) -> Head:
+    """A person: a VALID head (reshaped, often in another's skin) or an ICT identity in a VALID skin."""
+    skin, hair = (load_valid(names[rng.integers(len(names))]).textures for _ in range(2))
+    body = skin["body"]
+    if rng.random() < 0.3 and not as_they_are:
+        # The atlas is shared, so two skins can be mixed.
+        other = load_valid(names[rng.integers(len(names))]).textures["body"]
+        if other.shape == body.shape:
+            body = cv2.addWeighted(body, 0.5, other, 0.5, 0)
+    if rng.random() < 0.4:
+        return dress(load_ict(int(rng.integers(*seeds))), body)
+    head = load_valid(names[rng.integers(len(names))])
+    if as_they_are:
+        return head
+    if rng.random() < 0.5:
+        head = dress(head, body, hair.get("hair"))
+    return reshape(head, rng) if rng.random() < 0.75 else head
+
+
+def _angles(turn: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Yaw, pitch, roll of a rotation Ry Rx Rz."""
+    pitch = float(np.arcsin(np.clip(-turn[1, 2], -1, 1)))
+    return float(np.arctan2(turn[0, 2], turn[2, 2])), pitch, float(np.arctan2(turn[1, 0], turn[1, 1]))
+
+
+def geometry(head: Head, scene: Scene, matrix: NDArray[np.floating], render_side: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Head pose (yaw, pitch, roll) and centre (x, y, side in metres) as seen in a unit crop given by ``matrix``."""
+    turn, shift = place(head, scene)
+    spin = float(np.arctan2(matrix[1, 0], matrix[0, 0]))  # clockwise in the image, whose y points down
+    upright = rotation(0, 0, -spin) @ turn
+    focal = render_side / 2 / np.tan(scene.fov / 2)
+    eyes = turn @ head.eyes.mean(0) + shift
+    pixel = np.array([render_side / 2 + focal * eyes[0] / -eyes[2], render_side / 2 - focal * eyes[1] / -eyes[2]]) - 0.5
+    centre = alignment.transform(pixel[None], np.asarray(matrix))[0]
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    return _angles(upright), (float(centre[0]), float(centre[1]), -eyes[2] / focal / scale)
+
+
+def render_shard(out: Path, seed: int, shard: int, split: str) -> int:
+    """Render one shard unless it exists; returns the number of images in it."""
+    path = out / f"shard_{shard:05d}.npz"
+    if path.is_file():
+        return PER_SHARD
+    rng = np.random.default_rng([seed, shard])
+    names, seeds = people(split)
+    renderer = PortraitRenderer(RENDER_SIDE)
+    rows: dict[str, list[object]] = {k: [] for k in ("movement", "arkit", "mask", "gaze", "pose", "centre", "person", "family")}
+    jpegs: list[NDArray[np.uint8]] = []
+    head = None
+    with FaceTracker(still=True) as tracker:
+        tries = 0
+        while len(jpegs) < PER_SHARD:
+            if tries > 4 * PER_SHARD:
+                raise SystemExit(f"shard {shard}: only {len(jpegs)} faces found in {tries} renders; is the landmarker's model right?")
+            if tries % PER_PERSON == 0 or head is None:
+                head = invent(rng, names, seeds, as_they_are=split == "held_out")
+            tries += 1
+            scene = random_scene(head, rng)
+            picture = renderer.render(head, scene)
+            found = tracker.track(Frame(picture, 0.0, 0))
+            if found is None:
+                continue
+            matrix = alignment.crop_matrix(found.landmarks, INNER).astype(np.float64)
+            # Pixel coordinates count from pixel centres; fractions of the crop count from its edge.
+            unit = (matrix + [[0, 0, 0.5]] * 2) / INNER
+            pose, centre = geometry(head, scene, unit, RENDER_SIDE)
+            if max(abs(centre[0] - 0.5), abs(centre[1] - 0.37)) > 0.15:
+                continue  # the landmarker locked on to something else
+            crop = alignment.warp(picture, matrix + [[0, 0, (SIDE - INNER) / 2]] * 2, SIDE)
+            jpegs.append(cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])[1].ravel())
+            row = {
+                "movement": scene.weights @ head_map.movement(head.family, head.names),
+                "arkit": head.arkit(scene.weights, scene.gaze),
+                "mask": head_map.expressible(head.family),
+                "gaze": scene.gaze, "pose": pose, "centre": centre, "person": head.name, "family": head.family,
+            }  # fmt: skip
+            for key, value in row.items():
+                rows[key].append(value)
+    offsets = np.cumsum([0, *(len(j) for j in jpegs)])
+    arrays = {k: np.array(v) if k in ("person", "family") else np.array(v, np.float32) for k, v in rows.items()}
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, jpeg=np.concatenate(jpegs), offsets=offsets, **arrays)
+    os.replace(temporary, path)
+    return PER_SHARD
+
+
+def _job(job: tuple[Path, int, int, str]) -> int:
+    return render_shard(*job)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--images", type=int, default=44000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--people", choices=("training", "held_out"), default="training")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    # One renderer a process: llvmpipe's own threads would only get in each other's way.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
+    jobs = [(args.out, args.seed, shard, args.people) for shard in range(-(-args.images // PER_SHARD))]
+    start = time.perf_counter()
+    done = 0
+    with multiprocessing.get_context("spawn").Pool(args.workers) as pool, tqdm(total=len(jobs) * PER_SHARD, unit="image") as bar:
+        for count in pool.imap_unordered(_job, jobs):
+            done += count
+            bar.update(count)
+    print(f"{done} images in {time.perf_counter() - start:.0f} s with {args.workers} processes")
+
+
+if __name__ == "__main__":
+    main()
