@@ -1,0 +1,98 @@
+"""Times of every stage on this machine, beside MediaPipe's own face landmarker on the same frames in the same run."""
+
+import os
+import platform
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+
+from freeavatar.errors import SourceError
+from freeavatar.face import FaceTracker
+from freeavatar.face.landmarks import Landmarker
+from freeavatar.pipeline import load_models
+from freeavatar.progress import progress
+from freeavatar.rig import load_rig
+from freeavatar.sources import open_source
+from freeavatar.stopwatch import Stopwatch
+from freeavatar.types import Frame
+
+WARM_UP = 10
+"""Frames at the start that are run but not counted."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Times in milliseconds, and what they were measured on."""
+
+    source: str
+    size: str
+    """Width x height of the frames."""
+    frames: int
+    """Frames with a face that were counted."""
+    machine: dict[str, str | int]
+    stages: dict[str, dict[str, float]]
+    """``total`` is face, encoder and animator together; ``mediapipe`` is the landmarker with its scores."""
+
+
+def bench(spec: str | Path, rig: str | Path = "human", frames: int = 300, threads: int | None = None) -> Report:
+    """Run a clip through all stages one after the other; the order of ours and MediaPipe's alternates from frame to frame.
+
+    Args:
+        spec: a video with a face.
+        rig: the rig to drive.
+        frames: at most so many frames.
+        threads: CPU threads of the encoder; None leaves the choice to ONNX Runtime.
+
+    Raises:
+        FreeAvatarError: the clip, the rig or the weights are not usable, or no face is found.
+    """
+    avatar = load_rig(rig)
+    encoder, animator = load_models(threads)
+    size, counted, watch, warm_up = "", 0, Stopwatch(), Stopwatch()
+    with (
+        open_source(spec) as source,
+        FaceTracker(still=source.still, size=encoder.size) as tracker,
+        Landmarker(video=not source.still, scores=True) as peer,
+    ):
+        if source.live:
+            raise SourceError(f"{spec}: is a camera; bench needs a video, so that both see the same frames")
+
+        def ours(frame: Frame, watch: Stopwatch) -> bool:
+            with watch.measure("face"):
+                crop = tracker.track(frame)
+            if crop is None:
+                return False
+            with watch.measure("encoder"):
+                expression = encoder.encode([crop])[0]
+            with watch.measure("animator"):
+                animator.animate(expression, avatar)
+            return True
+
+        def theirs(frame: Frame, watch: Stopwatch) -> None:
+            with watch.measure("mediapipe"):
+                peer.detect(frame.image, round(frame.time * 1000))
+
+        known = None if source.count is None else min(source.count, frames + WARM_UP)
+        for number, frame in enumerate(progress(islice(source, frames + WARM_UP), known, "bench")):
+            lap = watch if number >= WARM_UP else warm_up
+            size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
+            if number % 2:
+                theirs(frame, lap)
+            with lap.measure("total"):
+                found = ours(frame, lap)
+            if not number % 2:
+                theirs(frame, lap)
+            counted += found and lap is watch
+        if not counted:
+            raise SourceError(f"{spec}: no face found after the first {WARM_UP} frames; bench needs a longer clip of a face")
+        machine: dict[str, str | int] = {
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count() or 1,
+            "encoder_provider": encoder.provider,
+            "encoder_threads": threads or "automatic",
+            "opencv_threads": cv2.getNumThreads(),
+            "mediapipe_threads": "automatic",
+        }
+    return Report(source.name, size, counted, machine, watch.summary())

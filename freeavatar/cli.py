@@ -1,0 +1,233 @@
+"""The command line. Every command imports what it needs when it runs, so that ``--help`` is quick."""
+
+import json as jsonlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.extras import subcommand_cli_from_dict
+
+from freeavatar.errors import FreeAvatarError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Input = Annotated[str, arg(metavar="INPUT")]
+_RigName = Annotated[str, arg(metavar="NAME|PATH")]
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        args: the words after the program's name; those of the process if None.
+
+    Returns:
+        0, 2 after an error in the input or the arguments, 130 when interrupted.
+    """
+    commands: dict[str, Callable[..., Any]] = {
+        "demo": demo,
+        "retarget": retarget,
+        "live": live,
+        "embed": embed,
+        "rigs": rigs,
+        "rig": rig,
+        "bench": bench,
+    }
+    try:
+        return int(
+            subcommand_cli_from_dict(
+                commands,
+                prog="freeavatar",
+                description="Drive any 3D avatar from a person's face.",
+                args=None if args is None else list(args),
+                config=(FlagCreatePairsOff,),
+            )
+        )
+    except FreeAvatarError as error:
+        print(f"freeavatar: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("freeavatar: interrupted; nothing was written", file=sys.stderr)
+        return 130
+
+
+def demo(
+    input: Annotated[Positional[str | None], arg(metavar="[CLIP]")] = None,
+    output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("out/demo"),
+    json: bool = False,
+) -> int:
+    """Run the main job on a clip for both avatars: curves, a side-by-side video and a contact sheet.
+
+    Args:
+        input: a video of a person; the shipped clip of a synthetic person if omitted.
+        output: folder for the results, made if missing.
+        json: print the summary as JSON.
+    """
+    from freeavatar import demo as job
+
+    done = job.demo(input or job.CLIP, output)
+    return _report(
+        done,
+        json,
+        f"{done.frames} frames in {done.seconds:.1f} s ({done.frames / done.seconds:.1f} a second, rendering included), "
+        f"a face in {done.faces}; avatars: {', '.join(done.rigs)}",
+        *(f"  {path}" for path in done.outputs),
+    )
+
+
+def retarget(
+    input: Positional[_Input],
+    output: Annotated[list[Path], arg(aliases=["-o"], metavar="OUT [OUT...]")] = [],  # noqa: B006  (read only)
+    rig: _RigName = "human",
+    preview: Annotated[Path | None, arg(metavar="OUT.mp4")] = None,
+    json: bool = False,
+) -> int:
+    """Turn a video, an image folder or an image into the control curves of an avatar.
+
+    Args:
+        input: video, image folder or image.
+        output: files to write; .csv is Live Link Face, .jsonl one object a frame, .npz arrays.
+        rig: a built-in rig's name (see "freeavatar rigs") or a rig's folder.
+        preview: also write a video of the input and the avatar side by side.
+        json: print the summary as JSON.
+    """
+    from freeavatar.retarget import retarget as job
+
+    done = job(input, rig, output, preview)
+    return _report(
+        done,
+        json,
+        f"{done.frames} frames in {done.seconds:.1f} s ({done.frames / done.seconds:.1f} a second), a face in {done.faces}",
+        *(f"  {path}" for path in done.outputs),
+    )
+
+
+def live(
+    source: Annotated[str, arg(metavar="CAMERA|FILE")] = "0",
+    rig: _RigName = "human",
+    osc: Annotated[str, arg(metavar="HOST:PORT")] = "127.0.0.1:9000",
+    osc_prefix: Annotated[str, arg(metavar="/PATH")] = "/freeavatar",
+    loop: bool = False,
+    mirror: bool = False,
+    frames: Annotated[int | None, arg(metavar="N")] = None,
+    seconds: Annotated[float | None, arg(metavar="S")] = None,
+    json: bool = False,
+) -> int:
+    """Drive an avatar in another program from a camera, until Ctrl-C.
+
+    Args:
+        source: camera number, or a video to play as if it were a camera.
+        rig: a built-in rig's name or a rig's folder.
+        osc: where to send OSC over UDP: one address a control, one bundle a frame.
+        osc_prefix: start of every OSC address.
+        loop: play a video again and again.
+        mirror: send the mirror image: left and right swapped.
+        frames: stop after so many frames.
+        seconds: stop after so many seconds.
+        json: print the summary as JSON.
+    """
+    from freeavatar.live import live as job
+    from freeavatar.stopwatch import lines
+
+    def ready(line: str) -> None:
+        print(f"freeavatar: {line}", file=sys.stderr, flush=True)
+
+    done = job(source, rig, osc, osc_prefix, loop=loop, mirror=mirror, frames=frames, seconds=seconds, ready=ready)
+    summary = f"{done.frames} frames in {done.seconds:.1f} s, a face in {done.faces}, {done.skipped} skipped, {done.unsent} unsent"
+    return _report(done, json, summary, *lines(done.stages))
+
+
+def embed(
+    input: Positional[Annotated[list[str], arg(metavar="INPUT [INPUT...]")]],
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FEATURES.npz")],
+    json: bool = False,
+) -> int:
+    """Write the encoder's features of images and video frames, one row each, NaN where no face is found.
+
+    Args:
+        input: images, image folders (read in name order) and videos.
+        output: the npz to write.
+        json: print the summary as JSON.
+    """
+    from freeavatar.embed import embed as job
+
+    done = job(input, output)
+    return _report(done, json, f"{done.rows} rows in {done.seconds:.1f} s, a face in {done.faces}", f"  {done.output}")
+
+
+def rigs(json: bool = False) -> int:
+    """List the built-in rigs.
+
+    Args:
+        json: print the list as JSON.
+    """
+    from freeavatar.rig import list_rigs, load_rig
+
+    loaded = [load_rig(name) for name in list_rigs()]
+    if json:
+        print(jsonlib.dumps([{"name": r.name, "title": r.title, "controls": len(r.controls), "licence": r.licence} for r in loaded]))
+        return 0
+    for r in loaded:
+        print(f"{r.name:<12} {len(r.controls):>4} controls  {r.licence:<12} {r.title}")
+    return 0
+
+
+def rig(action: Positional[Literal["check"]], folder: Annotated[Positional[Path], arg(metavar="DIR")], json: bool = False) -> int:
+    """Check a rig's folder.
+
+    Args:
+        action: what to do.
+        folder: a folder with rig.toml and its model.
+        json: print the result as JSON.
+    """
+    from freeavatar.rig import load_rig
+    from freeavatar_renderer.raster import load_model
+
+    checked = load_rig(folder)
+    load_model(checked)
+    if json:
+        print(jsonlib.dumps({"name": checked.name, "controls": len(checked.controls), "valid": True}))
+    else:
+        print(f"{folder}: the rig {checked.name} is valid, {len(checked.controls)} controls")
+    return 0
+
+
+def bench(
+    input: Annotated[Positional[str | None], arg(metavar="[CLIP]")] = None,
+    rig: _RigName = "human",
+    frames: Annotated[int, arg(metavar="N")] = 300,
+    threads: Annotated[int | None, arg(metavar="N")] = None,
+    json: bool = False,
+) -> int:
+    """Time every stage on this machine beside MediaPipe's own landmarker, on the same frames.
+
+    Args:
+        input: a video of a face; the shipped clip if omitted.
+        rig: the rig to drive.
+        frames: time at most so many frames.
+        threads: CPU threads of the encoder; automatic if omitted.
+        json: print the report as JSON.
+    """
+    from freeavatar.bench import bench as job
+    from freeavatar.demo import CLIP
+    from freeavatar.stopwatch import lines
+
+    done = job(input or CLIP, rig, frames, threads)
+    machine = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in done.machine.items())
+    return _report(done, json, f"{done.source}, {done.size}, {done.frames} frames; {machine}", *lines(done.stages))
+
+
+def _report(summary: "DataclassInstance", json: bool, *text: str) -> int:
+    """Print a summary as JSON or as text; 130 where the job was interrupted."""
+    values: dict[str, Any] = asdict(summary)
+    print(jsonlib.dumps(values) if json else "\n".join(text))
+    if values.get("warning"):
+        print(f"freeavatar: warning: {values['warning']}", file=sys.stderr)
+    if not values.get("interrupted"):
+        return 0
+    print("freeavatar: interrupted; the files hold the frames so far", file=sys.stderr)
+    return 130

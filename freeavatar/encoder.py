@@ -1,0 +1,99 @@
+"""The encoder: an upright face crop to what the face expresses."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from freeavatar.arkit import NAMES
+from freeavatar.errors import WeightsError
+from freeavatar.face.alignment import TEMPLATE
+from freeavatar.network import WEIGHTS, check_graph, open_session, read_config
+from freeavatar.types import Expression, FaceCrop
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+_FIELDS = {"name": str, "size": int, "crop_template": str, "feature_version": int, "feature_size": int, "embedding_size": int}
+
+
+class Encoder:
+    """Reads expressions from crops; made by :meth:`load`.
+
+    Attributes:
+        name: the weights' own name.
+        size: side of the crops it takes, in pixels.
+        feature_size: length of ``Expression.feature``.
+        embedding_size: length of ``Expression.embedding``.
+        feature_version: version of the feature space.
+        sha256: identity of the network; animators store it and refuse another.
+        provider: the ONNX Runtime provider in use.
+    """
+
+    def __init__(self, config: dict[str, Any], session: "InferenceSession") -> None:
+        self.name: str = config["name"]
+        self.size: int = config["size"]
+        self.feature_size: int = config["feature_size"]
+        self.embedding_size: int = config["embedding_size"]
+        self.feature_version: int = config["feature_version"]
+        self.sha256: str = config["sha256"]
+        self.provider: str = session.get_providers()[0]
+        self._session = session
+        self._outputs = [node.name for node in session.get_outputs()]
+
+    @classmethod
+    def load(cls, path: Path | None = None, threads: int | None = None) -> Self:
+        """Load a weights folder.
+
+        Args:
+            path: folder with config.json and model.onnx; None takes the shipped one.
+            threads: CPU threads; None leaves the choice to ONNX Runtime.
+
+        Raises:
+            WeightsError: the weights are missing, damaged, or made for another crop or graph.
+        """
+        folder = path or WEIGHTS / "encoder"
+        config = read_config(folder, _FIELDS)
+        if config["crop_template"] != TEMPLATE:
+            raise WeightsError(
+                f"{folder}: trained on the crop {config['crop_template']!r}, this version cuts {TEMPLATE!r}; use matching weights"
+            )
+        session = open_session(folder, config["sha256"], threads)
+        size, shapes = config["size"], {"feature": config["feature_size"], "embedding": config["embedding_size"]}
+        shapes |= {"arkit": len(NAMES), "gaze": 2, "head_pose": 6, "align": 4}
+        check_graph(
+            folder, session, {"image": (None, 3, size, size)}, {**{name: (None, n) for name, n in shapes.items()}, "confidence": (None,)}
+        )
+        return cls(config, session)
+
+    def encode(self, crops: Sequence[FaceCrop]) -> list[Expression]:
+        """One expression a crop.
+
+        Args:
+            crops: crops whose images are (S, S, 3) RGB uint8, S being ``size``.
+
+        Raises:
+            WeightsError: a crop has another size.
+        """
+        if not crops:
+            return []
+        for crop in crops:
+            if crop.image.shape != (self.size, self.size, 3):
+                raise WeightsError(f"the encoder {self.name} takes crops of {self.size} pixels, not of shape {crop.image.shape}")
+        images = np.stack([crop.image for crop in crops]).transpose(0, 3, 1, 2).astype(np.float32)  # (B, 3, S, S)
+        out = dict(zip(self._outputs, self._session.run(None, {"image": images}), strict=True))
+        return [
+            Expression(
+                feature=out["feature"][i],
+                embedding=out["embedding"][i],
+                arkit=out["arkit"][i].clip(0, 1),
+                gaze=out["gaze"][i],
+                head_pose=crop.head_pose,  # the network's own pose is relative to the crop
+                confidence=float(out["confidence"][i]),
+                align=out["align"][i],
+                time=crop.time,
+                index=crop.index,
+            )
+            for i, crop in enumerate(crops)
+        ]

@@ -1,0 +1,127 @@
+"""The animator: which controls it drives, by which names, and what it refuses to load."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from freeavatar import arkit
+from freeavatar.animator import Animator
+from freeavatar.encoder import Encoder
+from freeavatar.errors import WeightsError
+from freeavatar.rig import Rig
+from freeavatar.types import Expression
+
+
+@pytest.fixture
+def folder(weights: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(weights / "animator", tmp_path / "animator"))
+
+
+@pytest.fixture
+def expression() -> Expression:
+    rng = np.random.default_rng(5)
+    read = rng.random(52).astype(np.float32)
+    pose, gaze = np.array([0.3, 0.1, 0, 0, 0, -0.5], np.float32), np.array([0.2, -0.1], np.float32)
+    feature, embedding = rng.normal(size=8).astype(np.float32), np.ones(4, np.float32) / 2
+    return Expression(feature, embedding, read, gaze, pose, 0.7, np.zeros(4, np.float32), 2.5, 75)
+
+
+def sigmoid(x: float) -> float:
+    return float(1 / (1 + np.exp(-x)))
+
+
+def test_values_are_those_of_the_network_by_name_and_in_range(folder: Path, rig: Rig, expression: Expression) -> None:
+    row = Animator.load(folder).animate(expression, rig)
+    rng = np.random.default_rng(2)  # the fixture's matrices
+    a, c = rng.normal(size=(8, 5)), rng.normal(size=(3, 5))
+    avatars = load_file(folder / "avatars.safetensors")
+    order = json.loads((folder / "config.json").read_text())["rigs"]["tiny"]
+    logits = (expression.feature @ a + avatars["tiny.code"] @ c) @ avatars["tiny.queries"].T
+    unit = {name: sigmoid(x) for name, x in zip(order, logits, strict=True)}
+    assert row["smileLeft"] == pytest.approx(unit["smileLeft"], abs=1e-4)
+    assert row["lids"] == pytest.approx(2 * unit["lids"], abs=1e-4)
+    assert row["jawSide"] == pytest.approx(2 * unit["jawSide"] - 1, abs=1e-4)
+
+
+def test_pose_and_gaze_controls_are_computed(folder: Path, rig: Rig, expression: Expression) -> None:
+    row = Animator.load(folder).animate(expression, rig)
+    assert row["headYaw"] == pytest.approx(0.3) and row["lookUp"] == pytest.approx(-0.1)
+
+
+def test_the_row_carries_what_the_encoder_read(folder: Path, rig: Rig, expression: Expression) -> None:
+    row = Animator.load(folder).animate(expression, rig)
+    assert (row.rig, row.names, row.time, row.index, row.confidence) == ("tiny", rig.names, 2.5, 75, 0.7)
+    assert row.arkit is expression.arkit
+
+
+def test_an_unknown_rig_is_driven_by_the_read_out(folder: Path, rig: Rig, expression: Expression) -> None:
+    other = replace(rig, name="stranger")
+    animator = Animator.load(folder)
+    row = animator.animate(expression, other)
+    assert animator.knows(rig) and not animator.knows(other)
+    assert row["smileLeft"] == pytest.approx(float(expression.arkit[arkit.INDEX["mouthSmileLeft"]]))
+    assert row["headYaw"] == pytest.approx(0.3)
+
+
+def test_a_rig_with_a_new_control_is_driven_by_the_read_out(folder: Path, rig: Rig) -> None:
+    edited = replace(rig, controls=(*rig.controls, replace(rig.controls[0], name="whiskers", mirror="")))
+    assert not Animator.load(folder).knows(edited)
+
+
+def test_a_rig_that_lost_a_control_is_still_known(folder: Path, rig: Rig, expression: Expression) -> None:
+    animator = Animator.load(folder)
+    fewer = replace(rig, controls=rig.controls[2:])
+    assert animator.knows(fewer)
+    assert animator.animate(expression, fewer)["lids"] == pytest.approx(animator.animate(expression, rig)["lids"])
+
+
+def test_only_its_own_encoder_is_accepted(folder: Path, weights: Path) -> None:
+    animator, encoder = Animator.load(folder), Encoder.load(weights / "encoder")
+    animator.check_encoder(encoder)
+    encoder.sha256 = "0" * 64
+    with pytest.raises(WeightsError, match="trained on the encoder"):
+        animator.check_encoder(encoder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"query_size": 6}, "expected float32"),
+        ({"rigs": {}}, "expected float32"),
+        ({"rigs": {"tiny": ["a", "a", "b", "c"]}}, "distinct"),
+        ({"rigs": {"tiny": "abcd"}}, "list of distinct"),
+        ({"rigs": []}, "rigs must be"),
+        ({"feature_size": 9}, "feature has shape"),
+        ({"surprise": 1}, "unknown fields"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(folder: Path, changes: dict[str, object], message: str) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(WeightsError, match=message):
+        Animator.load(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"\xff" * 8])
+def test_damaged_avatars_are_refused(folder: Path, content: bytes) -> None:
+    (folder / "avatars.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError, match="not a valid safetensors"):
+        Animator.load(folder)
+
+
+def test_avatars_of_another_type_are_refused(folder: Path) -> None:
+    path = folder / "avatars.safetensors"
+    save_file({name: value.astype(np.float16) for name, value in load_file(path).items()}, path)
+    with pytest.raises(WeightsError, match="expected float32"):
+        Animator.load(folder)
+
+
+def test_missing_avatars_are_named(folder: Path) -> None:
+    (folder / "avatars.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"avatars\.safetensors: cannot be read"):
+        Animator.load(folder)

@@ -1,0 +1,147 @@
+"""The command line: what it prints where, and how it ends."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from freeavatar.cli import main
+
+COMMANDS = ("demo", "retarget", "live", "embed", "rigs", "rig", "bench")
+
+
+def ended(*args: str) -> int:
+    """The exit status of a command, however it ends."""
+    try:
+        return main(args)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def only_error(capsys: pytest.CaptureFixture[str]) -> str:
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith("freeavatar: error: ")
+    return err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(command, "--help") == 0
+    assert "usage: freeavatar " + command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "args", [(), ("bogus",), ("retarget",), ("retarget", "a.mp4", "--rigg", "x"), ("live", "--frames", "x"), ("rig", "c", "x")]
+)
+def test_wrong_arguments_end_with_status_2(args: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(*args) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err
+
+
+def test_a_typo_is_answered_with_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("retarget", "a.mp4", "--rigg", "x") == 2
+    assert "--rig" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("retarget", "no.mp4", "-o", "out.csv"), "no.mp4"),
+        (("retarget", "no.mp4", "-o", "out.xyz"), ".csv, .jsonl, .npz"),
+        (("retarget", "no.mp4", "--rig", "nobody", "-o", "out.csv"), "nobody"),
+        (("retarget", "no.mp4"), "nothing to write"),
+        (("embed", "no.png", "-o", "out.npz"), "no.png"),
+        (("embed", "-o", "out.npz"), "no input"),
+        (("live", "--source", "no.mp4", "--osc", "nowhere"), "HOST:PORT"),
+        (("rig", "check", "."), "rig.toml"),
+        (("demo", "no.mp4"), "no.mp4"),
+        (("bench", "no.mp4"), "no.mp4"),
+    ],
+)
+@pytest.mark.usefixtures("tiny_weights")
+def test_bad_input_is_one_line_and_status_2(
+    args: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ended(*args) == 2
+    assert message in only_error(capsys)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.usefixtures("tiny_weights", "tracked")
+def test_retarget_reports_in_words_or_as_json(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = [str(tmp_path / "a.csv"), str(tmp_path / "a.npz")]
+    assert main(["retarget", str(clip), "--rig", "human", "-o", *outputs]) == 0
+    assert "40 frames" in capsys.readouterr().out
+    assert main(["retarget", str(clip), "--rig", "human", "-o", *outputs, "--json"]) == 0
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert (summary["frames"], summary["faces"], summary["rig"], summary["outputs"], err) == (40, 20, "human", outputs, "")
+
+
+@pytest.mark.usefixtures("tiny_weights", "tracked")
+def test_embed_reports_as_json(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["embed", str(clip), "-o", str(tmp_path / "f.npz"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 40
+
+
+@pytest.mark.usefixtures("tiny_weights", "tracked")
+def test_live_sends_bundles_and_sums_up(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(5)
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert (
+            main(["live", "--source", str(clip), "--rig", "human", "--osc", address, "--osc-prefix", "/me", "--frames", "3", "--json"]) == 0
+        )
+        bundles = [listener.recv(65536) for _ in range(3)]
+    assert all(bundle.startswith(b"#bundle\0") and b"/me/jawOpen\0" in bundle and b"/me/tracking\0" in bundle for bundle in bundles)
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["frames"] == 3 and {"face", "encoder", "animator", "send", "capture_to_send"} <= summary["stages"].keys()
+
+
+def test_rigs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rigs"]) == 0
+    assert "human" in capsys.readouterr().out
+    assert main(["rigs", "--json"]) == 0
+    listed = {rig["name"]: rig for rig in json.loads(capsys.readouterr().out)}
+    assert listed["human"]["controls"] >= 52 and listed["human"]["licence"] == "CC0-1.0" and listed["human"]["title"]
+
+
+def test_a_shipped_rig_passes_its_check(capsys: pytest.CaptureFixture[str]) -> None:
+    from freeavatar.rig import load_rig
+
+    assert main(["rig", "check", str(load_rig("human").folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["valid"] is True
+
+
+def test_a_rig_whose_model_lacks_what_it_names_fails_its_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from freeavatar.rig import load_rig
+
+    folder = Path(shutil.copytree(load_rig("human").folder, tmp_path / "human"))
+    text = (folder / "rig.toml").read_text()
+    (folder / "rig.toml").write_text(text + '[[control]]\nname = "whiskers"\nregion = "nose"\nrange = [0.0, 1.0]\n')
+    assert main(["rig", "check", str(folder)]) == 2
+    assert "whiskers" in only_error(capsys)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_live_session_ends_cleanly_on_a_signal(clip: Path, weights: Path, number: signal.Signals) -> None:
+    script = (
+        "import sys, pathlib, freeavatar.network as n; n.WEIGHTS = pathlib.Path(sys.argv.pop(1))\n"
+        "from freeavatar.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    args = [str(weights), "live", "--source", str(clip), "--loop", "--rig", "human", "--osc", "127.0.0.1:9", "--seconds", "60", "--json"]
+    with subprocess.Popen([sys.executable, "-c", script, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
+        assert job.stderr is not None
+        assert "OSC to 127.0.0.1:9/freeavatar" in job.stderr.readline()
+        job.send_signal(number)
+        out, err = job.communicate(timeout=60)
+    assert job.returncode == 0 and "Traceback" not in err
+    assert json.loads(out)["seconds"] < 60
