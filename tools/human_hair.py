@@ -1,9 +1,11 @@
 """Hair: a cap combed back into a knot. Sculpted here, from numbers alone.
 
-The cap is a surface over directions from a centre inside the skull, laid out around the knot, so that its rows and its texture follow the strands.
+The cap is a surface over directions from a centre inside the skull, laid out around the knot, so that its rows and its
+texture follow the strands.
 """
 
 import numpy as np
+
 from human_base import Indices, Points, triangulate
 from human_parts import Part
 
@@ -14,8 +16,8 @@ KNOT = np.array([0.0, np.sin(1.06), -np.cos(1.06)])
 
 # The hairline of the left half: azimuth from the face (degrees, +Z towards +X) and elevation.
 _HAIRLINE = np.array([
-    (0, 33.5), (12, 36), (24, 36.5), (36, 33), (46, 27), (54, 20), (61, 11), (68, 2), (74, -5), (82, -6), (90, -5), (100, -6), (110, -11), (120, -20),
-    (132, -31), (145, -40), (160, -46), (180, -48),
+    (0, 33.5), (12, 36), (24, 36.5), (36, 33), (46, 27), (54, 20), (61, 11), (68, 2), (74, -5), (82, -6), (90, -5),
+    (100, -6), (110, -11), (120, -20), (132, -31), (145, -40), (160, -46), (180, -48),
 ], dtype=float)  # fmt: skip
 _COLUMNS, _ROWS = 144, 18
 
@@ -83,10 +85,10 @@ def _cap(radius: _SkullRadius, layers: int) -> Part:
 
 def _knot(radius: _SkullRadius, layers: int) -> Part:
     """A twisted bun where the strands meet."""
-    rows, columns = 15, 30
+    rows, columns = 20, 48
     polar, turn = np.meshgrid(np.linspace(0.02, np.pi - 0.02, rows), np.linspace(0.0, 2 * np.pi, columns + 1), indexing="ij")
     twist = turn + 1.7 * polar
-    size = 0.033 * (1.0 + 0.055 * np.sin(5 * twist) + 0.03 * np.sin(11 * twist + 1.0))
+    size = 0.033 * (1.0 + 0.055 * np.sin(5 * twist) + 0.02 * np.sin(9 * twist + 1.0))
     x, y, axis = _frame()
     local = np.sin(polar)[..., None] * (np.cos(turn)[..., None] * x + np.sin(turn)[..., None] * y) + 0.78 * np.cos(polar)[..., None] * axis
     centre = CENTRE + KNOT * (float(radius(KNOT[None])[0]) + 0.022)
@@ -122,7 +124,8 @@ def _around_knot(away: Points) -> tuple[Points, Points]:
 
 def _direction(turn: Points, polar: Points) -> Points:
     x, y, axis = _frame()
-    return np.asarray(np.sin(polar)[..., None] * (np.cos(turn)[..., None] * x + np.sin(turn)[..., None] * y) + np.cos(polar)[..., None] * axis)
+    turn, polar = turn[..., None], polar[..., None]
+    return np.asarray(np.sin(polar) * (np.cos(turn) * x + np.sin(turn) * y) + np.cos(polar) * axis)
 
 
 def _grid(rows: int, columns: int) -> Indices:
@@ -132,4 +135,3 @@ def _grid(rows: int, columns: int) -> Indices:
 
 def _still(points: Points, layers: int) -> Points:
     return np.concatenate([points[None], np.zeros((layers - 1, *points.shape))])
-

@@ -6,11 +6,12 @@ Skin is painted in metres on the surface itself: every texel knows where on the 
 from collections.abc import Mapping
 
 import cv2
-import human_hair
 import numpy as np
+from numpy.typing import NDArray
+
+import human_hair
 from human_base import Indices, Points
 from human_parts import EYE_EXTENT, IRIS, eye_texture_radius
-from numpy.typing import NDArray
 
 SKIN_SIZE = 512
 AXIS_Z = 0.005
@@ -73,7 +74,8 @@ def skin(points: Points, normals: Points, triangles: Indices, uv: Points, masks:
     tint(_BLUSH, 0.32 * blob(eye[0] + 0.014, eye[1] - 0.034, 0.019, 0.014))
     tint(_BLUSH, 0.30 * blob(0.0, 0.001, 0.013, 0.010) + 0.12 * blob(0.0, -0.064, 0.016, 0.010) + 0.38 * mask["ears"])
     tint((236, 192, 166), 0.35 * blob(0.0, 0.085, 0.040, 0.018) + 0.30 * blob(0.0, 0.025, 0.006, 0.018))
-    tint(_LID, 0.30 * mask["lids"] + 0.24 * blob(eye[0], eye[1] - 0.004, 0.019, 0.012) + 0.2 * blob(eye[0] - 0.008, eye[1] - 0.015, 0.012, 0.006))
+    tint(_LID, 0.30 * mask["lids"] + 0.24 * blob(eye[0], eye[1] - 0.004, 0.019, 0.012))
+    tint(_LID, 0.2 * blob(eye[0] - 0.008, eye[1] - 0.015, 0.012, 0.006))
     lips = np.clip((mask["lips"] - 0.40) / 0.34, 0.0, 1.0)
     tint(_LIPS, 0.86 * lips * (1.0 + 4.0 * mottle))
     tint((205, 150, 128), 0.35 * np.clip(-(baked[..., 4]), 0, 1) * (y < 0.0))
@@ -132,16 +134,14 @@ def hair() -> bytes:
 
 
 def teeth() -> bytes:
-    """Teeth side by side across the picture, gums at the top, as a PNG file."""
+    """Teeth side by side across the picture, as a PNG file."""
     size = 128
-    u, v = np.meshgrid((np.arange(size) + 0.5) / size, (np.arange(size) + 0.5) / size)
+    u = np.tile((np.arange(size) + 0.5) / size, (size, 1))
     picture = np.empty((size, size, 3))
     picture[:] = (240, 232, 218)
     gap = np.abs(((u - 0.5) * 15.0) % 1.0)
     gap = np.minimum(gap, 1.0 - gap)
     picture *= (1.0 - 0.30 * np.exp(-((gap / 0.09) ** 2)))[..., None]
-    gum = np.clip((0.12 - v) / 0.05, 0, 1)[..., None]
-    picture += (np.array([196, 98, 96]) - picture) * gum
     # The back teeth lie in the dark of the mouth.
     picture *= (1.0 - 0.75 * np.clip(np.abs(u - 0.5) * 3.0 - 0.3, 0, 1))[..., None]
     return _png(picture)
@@ -185,7 +185,8 @@ def _bake(triangles: Indices, uv: Points, layers: Points, size: int) -> Points:
             value = np.stack([1 - b - c, b, c], axis=-1)[inside] @ layers[triangle]
             # Where the layout folds over (under the nose, in the ears) the outermost surface wins.
             rows, columns = py[inside], px[inside]
-            outer = (filled[rows, columns] == 0) | (np.hypot(value[:, 0], value[:, 2]) > np.hypot(canvas[rows, columns, 0], canvas[rows, columns, 2]))
+            there = canvas[rows, columns]
+            outer = (filled[rows, columns] == 0) | (np.hypot(value[:, 0], value[:, 2]) > np.hypot(there[:, 0], there[:, 2]))
             canvas[rows[outer], columns[outer]] = value[outer]
             filled[rows, columns] = 1
     _, labels = cv2.distanceTransformWithLabels(1 - filled, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from human_base import BaseMesh, Indices, Points, triangulate
 
 from freeavatar import arkit
+from human_base import BaseMesh, Indices, Points, triangulate
 
 EYE_RADIUS = 0.01515
 """Metres; the radius of MakeHuman's own eye, which the lids are modelled on."""
@@ -31,6 +31,7 @@ class Part:
         triangles: (F, 3) indices, counter-clockwise from outside.
         uv: (V, 2) texture coordinates, v downwards as in glTF.
         colours: (V, 3) linear, multiplied with the material's; None is white.
+        normals: (V, 3); None gives smooth ones.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Part:
     triangles: Indices
     uv: Points | None = None
     colours: Points | None = None
+    normals: Points | None = None
 
 
 def eye(side: float, centre: Points, layers: int, looks: dict[int, Points]) -> Part:

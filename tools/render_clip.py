@@ -23,7 +23,8 @@ RATE, SIDE = 30, 512
 SMILE = {"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0, "cheekSquintLeft": 0.5, "cheekSquintRight": 0.5}
 BROWS = {"browInnerUp": 1.0, "browOuterUpLeft": 1.0, "browOuterUpRight": 1.0}
 BLINK = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
-FROWN = {"browDownLeft": 1.0, "browDownRight": 1.0, "noseSneerLeft": 0.5, "noseSneerRight": 0.5, "mouthFrownLeft": 0.6, "mouthFrownRight": 0.6}
+FROWN = {"browDownLeft": 1.0, "browDownRight": 1.0, "noseSneerLeft": 0.5, "noseSneerRight": 0.5}
+FROWN |= {"mouthFrownLeft": 0.6, "mouthFrownRight": 0.6}
 SURPRISE = {**BROWS, "eyeWideLeft": 0.8, "eyeWideRight": 0.8, "jawOpen": 0.8}
 TONGUE = {"tongueOut": 1.0, "jawOpen": 0.45}
 SCRIPT: tuple[tuple[float, dict[str, float], tuple[float, float, float], tuple[float, float]], ...] = (
@@ -82,7 +83,7 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     temporary = args.out.with_suffix(".tmp.mp4")
     with av.open(str(temporary), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"crf": "24", "preset": "slow"})
+        stream = container.add_stream("libx264", rate=RATE, options={"crf": "19", "preset": "slow"})
         stream.width = stream.height = SIDE
         stream.pix_fmt = "yuv420p"
         for i in range(int(SCRIPT[-1][0] * RATE)):
@@ -90,7 +91,7 @@ def main() -> None:
             weights = head.express(dict(zip(arkit.NAMES, shapes, strict=True)))
             gaze = (float(gaze[0]), float(gaze[1]))
             scene = Scene(
-                weights, gaze=gaze, pose=tuple(pose), offset=(0.0, -0.012, 0.0), fov=np.radians(24), height=0.36, background=wall,
+                weights, gaze=gaze, pose=tuple(pose), offset=(0.0, -0.02, 0.0), fov=np.radians(24), height=0.31, background=wall,
                 key=(0.62, 0.6, 0.57), sky=(0.5, 0.5, 0.52), ground=(0.28, 0.26, 0.25), fill=(0.14, 0.14, 0.16), shine=0.04,
             )  # fmt: skip
             picture = cv2.GaussianBlur(renderer.render(head, scene), (0, 0), 0.5)

@@ -27,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from freeavatar import rotation
 from freeavatar.face import FaceTracker, alignment
 from freeavatar.types import Frame
 from freeavatar_renderer import head_map
 from freeavatar_renderer.heads import Head, dress, load_ict, load_valid, reshape, valid_people
 from freeavatar_renderer.performance import random_scene
-from freeavatar_renderer.portrait import PortraitRenderer, Scene, place, rotation
+from freeavatar_renderer.portrait import PortraitRenderer, Scene, place
 
 PER_SHARD = 400
 PER_PERSON = 8
@@ -72,23 +73,17 @@ def invent(rng: np.random.Generator, names: list[str], seeds: tuple[int, int], a
     return reshape(head, rng) if rng.random() < 0.75 else head
 
 
-def _angles(turn: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Yaw, pitch, roll of a rotation Ry Rx Rz."""
-    pitch = float(np.arcsin(np.clip(-turn[1, 2], -1, 1)))
-    return float(np.arctan2(turn[0, 2], turn[2, 2])), pitch, float(np.arctan2(turn[1, 0], turn[1, 1]))
-
-
 def geometry(head: Head, scene: Scene, matrix: NDArray[np.floating], render_side: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Head pose (yaw, pitch, roll) and centre (x, y, side in metres) as seen in a unit crop given by ``matrix``."""
     turn, shift = place(head, scene)
     spin = float(np.arctan2(matrix[1, 0], matrix[0, 0]))  # clockwise in the image, whose y points down
-    upright = rotation(0, 0, -spin) @ turn
+    upright = rotation.matrix(0, 0, -spin) @ turn
     focal = render_side / 2 / np.tan(scene.fov / 2)
     eyes = turn @ head.eyes.mean(0) + shift
     pixel = np.array([render_side / 2 + focal * eyes[0] / -eyes[2], render_side / 2 - focal * eyes[1] / -eyes[2]]) - 0.5
     centre = alignment.transform(pixel[None], np.asarray(matrix))[0]
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    return _angles(upright), (float(centre[0]), float(centre[1]), -eyes[2] / focal / scale)
+    return rotation.angles(upright), (float(centre[0]), float(centre[1]), -eyes[2] / focal / scale)
 
 
 def render_shard(out: Path, seed: int, shard: int, split: str) -> int:

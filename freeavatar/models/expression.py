@@ -79,7 +79,7 @@ class ExpressionEncoder(nn.Module):
     pose_scale: Tensor
 
     def __init__(
-        self, size: int = 128, stem: tuple[int, int, int, int] = (32, 64, 128, 192), width: int = 192, depth: int = 4, heads: int = 3,
+        self, size: int = 128, stem: tuple[int, int, int, int] = (24, 48, 96, 192), width: int = 192, depth: int = 2, heads: int = 3,
         token: int = 24, feature: int = 256, embedding: int = 16, movements: int = 72, drop_path: float = 0.05,
     ) -> None:  # fmt: skip
         super().__init__()

@@ -21,8 +21,8 @@ from freeavatar.errors import FreeAvatarError
 from freeavatar.models.animator import Animator
 from freeavatar.models.expression import ExpressionEncoder
 from freeavatar.rig import ANIMATOR, Rig, load_rig
-from freeavatar.train.expression import load_trained, model_size
 from freeavatar.train.export import write_folder, write_onnx
+from freeavatar.train.expression import load_trained, model_size
 from freeavatar.train.shards import Crops, Shards
 
 CODE, QUERY = 16, 32
@@ -83,7 +83,9 @@ def truth(rig: Rig, arkit: NDArray[np.floating], mask: NDArray[np.floating]) -> 
 
 
 @torch.inference_mode()
-def features(model: ExpressionEncoder, shards: Shards, seed: int, augment: bool, batch: int = 128) -> tuple[Tensor, NDArray[np.float32], NDArray[np.float32]]:
+def features(
+    model: ExpressionEncoder, shards: Shards, seed: int, augment: bool, batch: int = 128
+) -> tuple[Tensor, NDArray[np.float32], NDArray[np.float32]]:
     """Features (M, F), ARKit truth and mask (M, 52) of one pass over the shards; spoilt crops are left out."""
     crops, rng = Crops(shards, model_size(model), batch, seed, augment), np.random.default_rng(seed)
     found, shapes, masks = [], [], []

@@ -33,7 +33,12 @@ class _EncoderGraph(nn.Module):
 
 
 def write_onnx(
-    graph: nn.Module, example: Sequence[Tensor], path: Path, inputs: Sequence[str], outputs: Sequence[str], axes: Mapping[str, Mapping[int, str]]
+    graph: nn.Module,
+    example: Sequence[Tensor],
+    path: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
 ) -> None:
     """Export a graph and check it against ONNX Runtime.
 
@@ -44,8 +49,8 @@ def write_onnx(
 
     graph.eval()
     torch.onnx.export(
-        graph, tuple(example), str(path), input_names=list(inputs), output_names=list(outputs), dynamic_axes={k: dict(v) for k, v in axes.items()},
-        opset_version=17, dynamo=False,
+        graph, tuple(example), str(path), input_names=list(inputs), output_names=list(outputs),
+        dynamic_axes={k: dict(v) for k, v in axes.items()}, opset_version=17, dynamo=False,
     )  # fmt: skip
     with torch.inference_mode():
         expected = graph(*example)
@@ -89,7 +94,8 @@ def export_encoder(model: ExpressionEncoder, size: int, folder: Path, name: str)
         example = torch.rand(2, 3, size, size) * 255
         axes = {key: {0: "batch"} for key in ("image", *OUTPUTS)}
         write_onnx(_EncoderGraph(model), [example], place / "model.onnx", ["image"], OUTPUTS, axes)
-        save_file({k: v.half().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()}, place / "model.safetensors")
+        half = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+        save_file(half, place / "model.safetensors")
         return {
             "format": 1, "name": name, "size": size, "crop_template": TEMPLATE, "feature_version": 1,
             "feature_size": model.to_feature.out_features, "embedding_size": model.to_embedding.out_features,

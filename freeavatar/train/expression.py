@@ -146,7 +146,8 @@ def train(config: ExpressionConfig) -> Path:
         os.replace(temporary, last)
 
     (config.out / "config.json").write_text(json.dumps(asdict(config), default=str, indent=1))
-    loader = iter(DataLoader(Crops(shards, config.size, config.batch, seed=config.seed + step), batch_size=None, num_workers=1, prefetch_factor=6))
+    crops = Crops(shards, config.size, config.batch, seed=config.seed + step)
+    loader = iter(DataLoader(crops, batch_size=None, num_workers=1, prefetch_factor=6))
     real = None
     if config.real:
         from freeavatar.train.real_faces import RealFaces
@@ -172,10 +173,11 @@ def train(config: ExpressionConfig) -> Path:
             terms = losses(Readings(*(r[:n] for r in read)), batch, spread)
             total = sum((WEIGHTS[k] * v for k, v in terms.items()), torch.zeros((), device=device))
             if taught:
-                terms["teacher"] = (F.smooth_l1_loss(read.arkit[n:], faces["arkit"].to(device), beta=0.1, reduction="none") * faces["mask"].to(device)).sum(1).mean()
+                error = F.smooth_l1_loss(read.arkit[n:], faces["arkit"].to(device), beta=0.1, reduction="none")
+                terms["teacher"] = (error * faces["mask"].to(device)).sum(1).mean()
                 total = total + TEACHER * terms["teacher"]
             if not torch.isfinite(total):
-                raise FreeAvatarError(f"the loss is {total.item()} at step {step}: lower --rate (now {config.rate}) and start again from {last}")
+                raise FreeAvatarError(f"the loss is {total.item()} at step {step}: lower --rate (now {config.rate}) and start again")
             optimiser.zero_grad(set_to_none=True)
             total.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)

@@ -1,5 +1,6 @@
 """Real faces with a teacher's scores (``tools/weak_labels``), jittered and degraded like the synthetic ones."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class RealFaces:
             raise SourceError(f"no real faces at {path}: make them with  python tools/weak_labels.py {path}")
         with np.load(path, allow_pickle=False) as z:
             data, offsets = z["jpeg"], z["offsets"]
-            self.jpegs = [data[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+            self.jpegs = [data[a:b] for a, b in itertools.pairwise(offsets)]
             self.arkit, self.mask = torch.from_numpy(z["arkit"]), torch.from_numpy(z["mask"])
         self.size, self.batch, self.rng = size, batch, np.random.default_rng(seed)
 

@@ -1,5 +1,6 @@
 """Crops with truth, as ``tools/render_dataset`` writes them, read back and jittered for training."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from freeavatar import rotation
 from freeavatar.errors import SourceError
 from freeavatar.train import webcam
 
@@ -42,7 +44,7 @@ class Shards:
         for path in paths:
             with np.load(path, allow_pickle=False) as z:
                 data, offsets = z["jpeg"], z["offsets"]
-                self.jpegs += [data[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+                self.jpegs += [data[a:b] for a, b in itertools.pairwise(offsets)]
                 for key, rows in labels.items():
                     rows.append(z[key])
         self.labels = {k: np.concatenate(v) for k, v in labels.items()}
@@ -66,19 +68,14 @@ def jitter_matrix(jitter: NDArray[np.floating], size: int) -> NDArray[np.float64
 
 def jittered_pose(pose: NDArray[np.floating], centre: NDArray[np.floating], jitter: NDArray[np.floating]) -> NDArray[np.float32]:
     """(6,) head pose in the camera of a displaced crop, from yaw, pitch, roll and (x, y, side in metres) in the ideal one."""
-    yaw, pitch, roll = (float(v) for v in pose)
-    cy, sy, cp, sp, cr, sr = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch), math.cos(roll), math.sin(roll)
-    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    turn = turn @ np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     dx, dy, log_scale, spin = (float(v) for v in jitter)
-    c, s = math.cos(-spin), math.sin(-spin)  # clockwise in the image is a negative roll
-    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ turn
+    # Clockwise in the image is a negative roll.
+    turn = rotation.matrix(0, 0, -spin) @ rotation.matrix(*(float(v) for v in pose))
     k = math.exp(log_scale)
     x, y = centre[0] - 0.5, centre[1] - 0.5
     x, y = k * (math.cos(spin) * x - math.sin(spin) * y) + dx, k * (math.sin(spin) * x + math.cos(spin) * y) + dy
     side = centre[2] / k
-    angles = (math.atan2(turn[0, 2], turn[2, 2]), math.asin(min(max(-turn[1, 2], -1), 1)), math.atan2(turn[1, 0], turn[1, 1]))
-    return np.array([*angles, x * side, -y * side, -side / 2 / math.tan(CROP_FIELD_OF_VIEW / 2)], np.float32)
+    return np.array([*rotation.angles(turn), x * side, -y * side, -side / 2 / math.tan(CROP_FIELD_OF_VIEW / 2)], np.float32)
 
 
 class Crops(IterableDataset[dict[str, Tensor]]):

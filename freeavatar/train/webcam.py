@@ -38,7 +38,8 @@ def degrade(image: Image, rng: np.random.Generator) -> Image:
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
     pixels = grey[..., None] + np.float32(saturation) * (pixels - grey[..., None])
     if rng.random() < 0.5:
-        pixels = pixels + rng.standard_normal(pixels.shape[: 2 + (rng.random() < 0.5)], np.float32).reshape(size, size, -1) * rng.uniform(1, 14)
+        channels = 3 if rng.random() < 0.5 else 1
+        pixels = pixels + rng.standard_normal((size, size, channels), np.float32) * np.float32(rng.uniform(1, 14))
     image = np.clip(pixels, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])[1]

@@ -6,7 +6,7 @@ EGL on a Linux without a display, the native context elsewhere. One context a pr
 import functools
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,12 +29,12 @@ def context() -> "moderngl.Context":
         import moderngl
     except ImportError as error:
         raise MissingExtraError("Rendering", "moderngl", "renderer") from error
-    # llvmpipe defaults to one thread a core; two renderers on two cores then fight. The caller may set it.
-    headless = sys.platform.startswith("linux") and not os.environ.get("DISPLAY")
+    linux = sys.platform.startswith("linux")
+    settings: dict[str, Any] = {"backend": "egl"} if linux and not os.environ.get("DISPLAY") else {}
     try:
-        return moderngl.create_context(standalone=True, require=330, **({"backend": "egl"} if headless else {}))
+        return moderngl.create_context(standalone=True, require=330, **settings)
     except Exception as error:  # moderngl raises bare Exception when no driver answers
-        hint = "on Debian or Ubuntu: apt-get install libgl1 libegl1 libgl1-mesa-dri" if sys.platform.startswith("linux") else "update the graphics driver"
+        hint = "on Debian or Ubuntu: apt-get install libgl1 libegl1 libgl1-mesa-dri" if linux else "update the graphics driver"
         raise RenderError(f"no OpenGL 3.3 context could be created ({error}); {hint}") from error
 
 
@@ -52,11 +52,8 @@ class Target:
         self.size = (width, height)
         samples = min(samples, ctx.max_samples)
         self._resolved = ctx.framebuffer([ctx.renderbuffer((width, height), 4)])
-        self._drawn = (
-            ctx.framebuffer([ctx.renderbuffer((width, height), 4, samples=samples)], ctx.depth_renderbuffer((width, height), samples=samples))
-            if samples
-            else ctx.framebuffer([ctx.renderbuffer((width, height), 4)], ctx.depth_renderbuffer((width, height)))
-        )
+        many = {"samples": samples} if samples else {}
+        self._drawn = ctx.framebuffer([ctx.renderbuffer((width, height), 4, **many)], ctx.depth_renderbuffer((width, height), **many))
 
     def begin(self, background: tuple[float, float, float]) -> None:
         """Make this the current target and clear it to an sRGB colour in 0..1."""

@@ -108,7 +108,7 @@ def data_root() -> Path:
     """
     root = os.environ.get("FREEAVATAR_DATA", "")
     if not root or not Path(root).is_dir():
-        raise SourceError("synthetic people need the head packs: set FREEAVATAR_DATA to the folder that holds valid_heads/ and ict_facekit/")
+        raise SourceError("synthetic people need the head packs: set FREEAVATAR_DATA to the folder of valid_heads/ and ict_facekit/")
     return Path(root)
 
 

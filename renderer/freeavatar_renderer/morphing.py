@@ -50,14 +50,16 @@ class Morpher:
         return self._shaped
 
 
-def vertex_normals(positions: Floats, faces: NDArray[np.int64], groups: NDArray[np.int64]) -> Floats:
+def vertex_normals(positions: Floats, faces: NDArray[np.integer], groups: NDArray[np.int64] | None = None) -> Floats:
     """(V, 3) unit normals, weighted by triangle area; vertices of one group (V,) share theirs."""
-    a, b, c = (positions[faces[:, k]] for k in range(3))
-    flat = np.cross(b - a, c - a)
-    corners = groups[faces]
-    total = np.stack([sum(np.bincount(corners[:, k], flat[:, d], len(positions)) for k in range(3)) for d in range(3)], axis=1)
-    total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
-    return np.asarray(total[groups], np.float32)
+    corners = faces if groups is None else groups[faces]
+    # Axis by axis on flat arrays: three times as fast as np.cross on (F, 3).
+    a, b, c = (positions[faces[:, k]].T for k in range(3))
+    (ux, uy, uz), (vx, vy, vz) = b - a, c - a
+    flat = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
+    total = np.stack([sum(np.bincount(corners[:, k], f, len(positions)) for k in range(3)) for f in flat], axis=1)
+    total /= np.maximum(np.sqrt((total * total).sum(1, keepdims=True)), 1e-20)
+    return np.asarray(total if groups is None else total[groups], np.float32)
 
 
 def _groups(primitive: Primitive) -> NDArray[np.int64]:

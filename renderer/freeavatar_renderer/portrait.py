@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from freeavatar import rotation
 from freeavatar.types import Image
 from freeavatar_renderer import gl
 from freeavatar_renderer.heads import Floats, Head, Part
+from freeavatar_renderer.morphing import vertex_normals
 
 _VERTEX = """#version 330
 in vec3 position; in vec3 normal; in vec2 uv;
@@ -66,27 +68,9 @@ class Scene:
     background: tuple[float, float, float] | Image = (0.4, 0.45, 0.5)
 
 
-def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
-    """(3, 3) head rotation Ry(yaw) Rx(pitch) Rz(roll)."""
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
-    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    return np.asarray(turn @ nod @ tilt)
-
-
-def normals(vertices: Floats, faces: NDArray[np.int32]) -> Floats:
-    """(V, 3) unit vertex normals, weighted by triangle area."""
-    a, b, c = (vertices[faces[:, k]].T for k in range(3))
-    (ux, uy, uz), (vx, vy, vz) = b - a, c - a
-    flat = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
-    total = np.stack([sum(np.bincount(faces[:, k], f, len(vertices)) for k in range(3)) for f in flat], axis=1)
-    return np.asarray(total / np.maximum(np.sqrt((total * total).sum(1, keepdims=True)), 1e-12), np.float32)
-
-
 def place(head: Head, scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rotation (3, 3) and translation (3,) that take the head's own coordinates to the camera's."""
-    turn = rotation(*scene.pose)
+    turn = rotation.matrix(*scene.pose)
     # The middle of the face: a little below and behind the eyes.
     centre = head.eyes.mean(0).astype(np.float64) - [0, 0.45 * head.eye_distance, 0.25 * head.eye_distance]
     distance = scene.height / (2 * np.tan(scene.fov / 2))
@@ -166,7 +150,7 @@ class PortraitRenderer:
         if not plain:
             self._backdrop(np.asarray(scene.background, np.uint8))
         ctx.enable(ctx.DEPTH_TEST)
-        eye_turn = rotation(scene.gaze[0], scene.gaze[1], 0)
+        eye_turn = rotation.matrix(scene.gaze[0], scene.gaze[1], 0)
         for part in head.parts:
             self._bind(head, part)
             inside = part.name.startswith(("teeth", "gums", "mouth"))
@@ -187,7 +171,7 @@ class PortraitRenderer:
         return self._target.read()
 
     def _upload(self, part: Part, vertices: Floats) -> "_Mesh":
-        data = np.concatenate([vertices, normals(vertices, part.faces), part.uv], axis=1, dtype=np.float32)
+        data = np.concatenate([vertices, vertex_normals(vertices, part.faces), part.uv], axis=1, dtype=np.float32)
         return _Mesh(self._program, data, part)
 
     def _unchanging(self, part: Part) -> "_Mesh":

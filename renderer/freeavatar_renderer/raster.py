@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from freeavatar import arkit
+from freeavatar import arkit, rotation
 from freeavatar.errors import RenderError, RigError
 from freeavatar.rig import Rig
 from freeavatar.types import Image, Vector
@@ -272,11 +272,9 @@ def _gaze(shapes: Mapping[str, float]) -> Vector:
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Matrix:
     """(4, 4) Ry(yaw) Rx(pitch) Rz(roll)."""
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
-    turn = np.array([[cy, 0, sy, 0], [0, 1, 0, 0], [-sy, 0, cy, 0], [0, 0, 0, 1]])
-    nod = np.array([[1, 0, 0, 0], [0, cp, -sp, 0], [0, sp, cp, 0], [0, 0, 0, 1]])
-    tilt = np.array([[cr, -sr, 0, 0], [sr, cr, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    return np.asarray(turn @ nod @ tilt)
+    turn = np.eye(4)
+    turn[:3, :3] = rotation.matrix(yaw, pitch, roll)
+    return turn
 
 
 def _camera(rig: Rig, orbit: tuple[float, float], aspect: float) -> tuple[Matrix, Matrix]:

@@ -1,0 +1,138 @@
+"""The stages train, go on where they stopped, and export what the run time loads."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from freeavatar.animator import Animator
+from freeavatar.encoder import Encoder
+from freeavatar.models.animator import Animator as AnimatorNetwork
+from freeavatar.models.expression import OUTPUTS, ExpressionEncoder
+from freeavatar.models.vit import Block
+from freeavatar.rig import load_rig
+from freeavatar.train import animator, expression
+from freeavatar.train.export import export_encoder
+from freeavatar.types import Expression, FaceCrop
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty crops whose brightness is their expression."""
+    folder = tmp_path_factory.mktemp("shards")
+    rng = np.random.default_rng(0)
+    n = 40
+    level = rng.uniform(0, 1, n).astype(np.float32)
+    images = [np.clip(60 + 120 * v + rng.normal(0, 5, (160, 160, 3)), 0, 255).astype(np.uint8) for v in level]
+    jpegs = [cv2.imencode(".jpg", image)[1].ravel() for image in images]
+    np.savez(
+        folder / "shard_00000.npz",
+        jpeg=np.concatenate(jpegs), offsets=np.cumsum([0, *map(len, jpegs)]),
+        movement=level[:, None] * np.ones((1, 72), np.float32), arkit=level[:, None] * np.ones((1, 52), np.float32),
+        mask=np.ones((n, 52), np.float32), gaze=np.zeros((n, 2), np.float32), pose=np.zeros((n, 3), np.float32),
+        centre=np.tile(np.float32([0.5, 0.37, 0.2]), (n, 1)), person=np.array(["a"] * n), family=np.array(["valid"] * n),
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A checkpoint after a few steps and its exported weights folder."""
+    out = tmp_path_factory.mktemp("run")
+    last = expression.train(expression.ExpressionConfig(shards, out, steps=4, batch=8, threads=1))
+    export_encoder(expression.load_trained(last), 128, out / "encoder", "test")
+    return last, out / "encoder"
+
+
+def test_a_stopped_run_goes_on_from_its_checkpoint(shards: Path, tmp_path: Path) -> None:
+    config = expression.ExpressionConfig(shards, tmp_path, steps=2, batch=8, threads=1)
+    expression.train(config)
+    before = torch.load(tmp_path / "last.pt", weights_only=True)
+    expression.train(replace(config, steps=3))
+    after = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert (before["step"], after["step"]) == (2, 3)
+    learnt = {name for name, _ in ExpressionEncoder().named_parameters()}
+    moved = [(after["model"][k] - v).abs().max().item() for k, v in before["model"].items() if k in learnt]
+    assert 0 < max(moved) < 0.01  # one step of AdamW moves a weight by about the rate; a fresh start would be far away
+
+
+def test_the_exported_encoder_has_the_fixed_graph_and_loads_at_run_time(trained: tuple[Path, Path]) -> None:
+    encoder = Encoder.load(trained[1])
+    image = np.full((128, 128, 3), 90, np.uint8)
+    crop = FaceCrop(image, np.zeros((2, 3), np.float32), np.zeros((478, 3), np.float32), np.arange(6, dtype=np.float32), 0.0, 0)
+    (read,) = encoder.encode([crop])
+    model = expression.load_trained(trained[0])
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(image).permute(2, 0, 1)[None].float())
+    for name in ("feature", "embedding", "arkit", "gaze", "align"):
+        np.testing.assert_allclose(getattr(read, name), getattr(expected, name)[0], atol=1e-3)
+    assert OUTPUTS == ("feature", "embedding", "arkit", "gaze", "head_pose", "confidence", "align")
+    assert np.linalg.norm(read.embedding) == pytest.approx(1, abs=1e-4)
+    np.testing.assert_array_equal(read.head_pose, crop.head_pose)
+
+
+def test_the_exported_animator_knows_its_rigs_and_its_encoder(shards: Path, trained: tuple[Path, Path], tmp_path: Path) -> None:
+    last, weights = trained
+    config = animator.AnimatorConfig(shards, last, weights, tmp_path / "animator", epochs=1, batch=8)
+    folder = animator.train(config)
+    loaded = Animator.load(folder)
+    loaded.check_encoder(Encoder.load(weights))
+    read = Expression(np.zeros(256, np.float32), np.zeros(16, np.float32), np.zeros(52, np.float32), np.zeros(2, np.float32),
+                      np.zeros(6, np.float32), 1.0, np.zeros(4, np.float32), 0.0, 0)  # fmt: skip
+    for name in ("human", "robot"):
+        rig = load_rig(name)
+        assert loaded.knows(rig)
+        frame = loaded.animate(read, rig)
+        assert frame.names == rig.names and ((frame.values >= rig.minimum) & (frame.values <= rig.maximum)).all()
+    listed = json.loads((folder / "config.json").read_text())["rigs"]
+    assert set(listed) == {"human", "robot"}
+
+
+def test_every_part_of_the_encoder_learns() -> None:
+    torch.manual_seed(0)
+    model = ExpressionEncoder()
+    read = model(torch.rand(4, 3, 128, 128) * 255)
+    sum(value.float().square().sum() for value in read).backward()
+    still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert still == []
+
+
+def test_two_avatars_are_driven_differently_by_one_network() -> None:
+    torch.manual_seed(0)
+    network = AnimatorNetwork()
+    feature, queries = torch.randn(3, 256), torch.randn(7, 32)
+    a, b = (network(feature, torch.randn(1, 16).expand(3, -1), queries) for _ in range(2))
+    assert a.shape == (3, 7) and (a - b).abs().max() > 1e-3
+    few, all_of_them = (network(feature, torch.zeros(3, 16), asked).detach() for asked in (queries[:2], queries))
+    np.testing.assert_allclose(few, all_of_them[:, :2], atol=1e-6)  # a control's value does not depend on its neighbours
+
+
+def test_a_masked_shape_is_not_taken_for_truth() -> None:
+    rig = load_rig("human")
+    shapes, mask = np.ones((2, 52), np.float32), np.ones((2, 52), np.float32)
+    column = [rig.controls[i].name for i in animator.driven(rig)].index("mouthClose")
+    from freeavatar.arkit import INDEX
+
+    mask[1, INDEX["mouthClose"]] = 0
+    values, known = animator.truth(rig, shapes, mask)
+    assert values[0, column] == 1 and known[:, column].tolist() == [True, False]
+
+
+def test_block_parameters_have_the_names_of_timm() -> None:
+    names = {name for name, _ in Block(24, 3).named_parameters()}
+    linear = {f"{m}.{p}" for m in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2", "norm1", "norm2") for p in ("weight", "bias")}
+    assert names == linear
+
+
+def test_the_metric_follows_movement_not_people() -> None:
+    movement = torch.tensor([[0.0, 0.0], [0.0, 0.0], [3.0, 0.0]])
+    good, spread = torch.ones(3, dtype=torch.bool), torch.tensor(1.0)
+    apart = 1.5 * (1 - np.exp(-3 / 1.2))
+    angle = 2 * np.arcsin(apart / 2)
+    right = torch.tensor([[1.0, 0.0], [1.0, 0.0], [np.cos(angle), np.sin(angle)]], dtype=torch.float32)
+    wrong = right[[0, 2, 1]]
+    assert expression._metric(right, movement, good, spread) < 1e-4 < expression._metric(wrong, movement, good, spread)
