@@ -10,6 +10,10 @@ from hypothesis.extra.numpy import arrays
 from freeavatar.face.alignment import INDICES, align, crop_matrix, inverse, similarity, transform, warp
 from freeavatar.face.landmarks import COUNT
 
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
 points = arrays(np.float64, (9, 2), elements=st.floats(-500, 500)).filter(lambda p: np.ptp(p, axis=0).min() > 1)
 angles = st.floats(-np.pi, np.pi)
 scales = st.floats(0.05, 20)
@@ -114,7 +118,7 @@ def waves(height: int, width: int) -> np.ndarray:
     return wave(*np.meshgrid(np.arange(width), np.arange(height))).round().astype(np.uint8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(300, 900), st.integers(300, 900), st.floats(0.07, 1.2), st.floats(-0.6, 0.6))
 def test_a_crop_shows_what_lies_under_it_at_every_scale(height: int, width: int, scale: float, angle: float) -> None:
     """Also when it is cut from a halved image: no shift by a part of a pixel."""

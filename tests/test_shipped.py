@@ -74,3 +74,38 @@ def test_a_recording_is_retargeted_at_sixty_frames_a_second(data_root: Path, tmp
         done = retarget(data_root / "video" / "lp_d9.mp4", "human", [tmp_path / "out.csv", tmp_path / "out.npz"])
         best = max(best, done.frames / (time.perf_counter() - start))
     assert best >= 60
+
+
+@pytest.fixture(scope="module")
+def performed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What was read from the shipped clip, and the truth that it was rendered from. Its person was held out from training."""
+    out = tmp_path_factory.mktemp("clip") / "out.npz"
+    retarget(CLIP, "human", [out])
+    return read(out), read(Path(__file__).parent / "data" / "demo_truth.npz")
+
+
+SHAPES = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight", "mouthPucker", "browInnerUp")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_read_out_follows_what_the_person_does(shape: str, performed: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]) -> None:
+    found, truth = performed
+    column = arkit.INDEX[shape]
+    assert np.corrcoef(found["arkit"][:, column], truth["arkit"][:, column])[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("side", ["Left", "Right"])
+def test_a_wink_stays_a_wink(side: str, performed: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]) -> None:
+    found, truth = performed
+    closed, other = (f"eyeBlink{s}" for s in (side, arkit.mirrored(side)))
+    winks = (truth["arkit"][:, arkit.INDEX[closed]] > 0.9) & (truth["arkit"][:, arkit.INDEX[other]] < 0.1)
+    names = found["control_names"].tolist()
+    lid, open_lid = (found["controls"][winks, names.index(name)] for name in (closed, other))
+    assert winks.sum() > 8 and np.median(lid) > 0.6 and np.median(lid - open_lid) > 0.3
+
+
+def test_the_head_turns_as_the_person_does(performed: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]) -> None:
+    found, truth = performed
+    yaw = found["controls"][:, found["control_names"].tolist().index("headYaw")]
+    assert np.corrcoef(yaw, truth["head"][:, 0])[0, 1] > 0.95
+    assert np.abs(yaw - truth["head"][:, 0]).mean() < 0.12

@@ -56,9 +56,13 @@ def collect(split: str, per_person: int, seed: int) -> dict[str, Array]:
     return {k: np.array([row[k] for row in rows], np.float64) for k in rows[0]}
 
 
+def _found(rows: dict[str, Array], key: str) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(rows[key]).all(axis=1))
+
+
 def explained(train: dict[str, Array], test: dict[str, Array], key: str) -> float:
     """Share of held-out skin movement that a ridge regression explains; its strength is chosen on training people."""
-    ok, found = np.isfinite(train[key]).all(1), np.isfinite(test[key]).all(1)
+    ok, found = _found(train, key), _found(test, key)
     x, y = train[key][ok], train["movement"][ok]
     mean, spread, rest = x.mean(0), x.std(0) + 1e-6, y.mean(0)
     x, t = (x - mean) / spread, (test[key][found] - mean) / spread
@@ -76,7 +80,7 @@ def explained(train: dict[str, Array], test: dict[str, Array], key: str) -> floa
 
 def shape_scores(test: dict[str, Array], key: str) -> dict[str, float]:
     """Agreement of ARKit weights with truth where a face was found."""
-    found = np.isfinite(test[key]).all(1)
+    found = _found(test, key)
     read, truth = test[key][found], test["arkit"][found]
     known = head_map.expressible("valid") > 0
     known[arkit.INDEX["tongueOut"]] = False  # MediaPipe has none
@@ -97,7 +101,7 @@ def main() -> None:
     args = parser.parse_args()
     train, test = collect("training", args.per_person, 21), collect("held_out", args.per_person, 22)
     report: dict[str, object] = {"pictures": len(test["arkit"]), "people": len(people("held_out")[0])}
-    report["found"] = float(np.isfinite(test["ours"]).all(1).mean())
+    report["found"] = float(_found(test, "ours").mean())
     report["movement_explained"] = {"freeavatar": explained(train, test, "feature"), "mediapipe": explained(train, test, "peer")}
     report["arkit"] = {"freeavatar": shape_scores(test, "ours"), "mediapipe": shape_scores(test, "peer")}
     if args.json:

@@ -185,12 +185,12 @@ def main() -> None:
     skin = np.array([n not in arkit.EYE_LOOK and n != "tongueOut" for n in arkit.NAMES]) & (sides > 0)
 
     ict_to = np.zeros((len(ict.names), shapes))
-    for i, (name, move) in enumerate(zip(ict.names, ict_moves, strict=True)):
+    for row, (name, move) in enumerate(zip(ict.names, ict_moves, strict=True)):
         k = arkit.INDEX.get(ict_arkit_name(name), -1)
         if k >= 0:
-            ict_to[i, k] = 1 / sides[k]
+            ict_to[row, k] = 1 / sides[k]
         elif np.linalg.norm(move) > 1e-6:
-            ict_to[i, skin] = bounded(move, reference[skin])
+            ict_to[row, skin] = bounded(move, reference[skin])
     ict_from = np.zeros((shapes, len(ict.names)))
     for i, name in enumerate(ict.names):
         if (k := arkit.INDEX.get(ict_arkit_name(name), -1)) >= 0:
@@ -200,9 +200,9 @@ def main() -> None:
     valid_to, valid_from, explained = np.zeros((len(names), shapes)), np.zeros((shapes, len(names))), np.zeros(shapes)
     # The throat moves next to nothing on the face, and would be bent far to fill small gaps.
     usable = np.array([n not in ("Glotis", "RneckTension", "LneckTension", "tongueOut") for n in names])
-    for i in np.flatnonzero(usable):
+    for i in map(int, np.flatnonzero(usable)):
         valid_to[i, skin] = bounded(valid_moves[i], reference[skin])
-    for k in np.flatnonzero(skin):
+    for k in map(int, np.flatnonzero(skin)):
         valid_from[k, usable] = bounded(reference[k], valid_moves[usable])
         explained[k] = 1 - ((reference[k] - valid_from[k] @ valid_moves) ** 2).sum() / (reference[k] ** 2).sum()
     tongue = arkit.INDEX["tongueOut"]
@@ -222,8 +222,8 @@ def main() -> None:
     )  # fmt: skip
     os.replace(temporary, head_map.FILE)
     for k, name in enumerate(arkit.NAMES):
-        row = ", ".join(f"{names[j]} {valid_from[k, j]:.2f}" for j in np.argsort(-valid_from[k])[:4] if valid_from[k, j] > 0)
-        print(f"{name:20s} explained {explained[k]:5.2f} {'' if valid_mask[k] else 'MASKED'}  {row}")
+        parts = ", ".join(f"{names[j]} {valid_from[k, j]:.2f}" for j in np.argsort(-valid_from[k])[:4] if valid_from[k, j] > 0)
+        print(f"{name:20s} explained {explained[k]:5.2f} {'' if valid_mask[k] else 'MASKED'}  {parts}")
     _plot(args.plot, names, valid_to)
 
 

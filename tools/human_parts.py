@@ -6,6 +6,7 @@ so doing them to the whole stack carries every morph along.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -184,20 +185,22 @@ def subdivided(stack: Points, quads: Indices) -> tuple[Points, Indices]:
     inverse = inverse.reshape(len(quads), 4)
     middle = stack[:, edges].mean(axis=2)
     around = np.zeros_like(middle)
+    # numpy's own type of the index leaves tuples out.
+    add_at: Any = np.add.at
     for k in range(4):
-        np.add.at(around, (slice(None), inverse[:, k]), centres)
+        add_at(around, (slice(None), inverse[:, k]), centres)
     inner = (uses == 2)[None, :, None]
     split = np.where(inner, 0.5 * middle + 0.25 * around, middle)
     faces_at, edges_at, border_at = np.zeros_like(stack), np.zeros_like(stack), np.zeros_like(stack)
     valence, on_border = np.zeros(count), np.zeros(count)
     for k in range(4):
-        np.add.at(faces_at, (slice(None), quads[:, k]), centres)
+        add_at(faces_at, (slice(None), quads[:, k]), centres)
         np.add.at(valence, quads[:, k], 1.0)
     degree = np.zeros(count)
     for k in range(2):
-        np.add.at(edges_at, (slice(None), edges[:, k]), middle)
+        add_at(edges_at, (slice(None), edges[:, k]), middle)
         np.add.at(degree, edges[:, k], 1.0)
-        np.add.at(border_at, (slice(None), edges[uses == 1, k]), middle[:, uses == 1])
+        add_at(border_at, (slice(None), edges[uses == 1, k]), middle[:, uses == 1])
         np.add.at(on_border, edges[uses == 1, k], 1.0)
     n, m = np.maximum(valence, 1.0)[None, :, None], np.maximum(degree, 1.0)[None, :, None]
     smooth = (faces_at / n + 2.0 * edges_at / m + (n - 3.0) * stack) / n

@@ -1,14 +1,15 @@
 """Render the clip that ships for the demo and the tests: a synthetic person, held out from training, performing.
 
-usage: python tools/render_clip.py [OUT.mp4] [--person NAME]      (needs FREEAVATAR_DATA)
+usage: python tools/render_clip.py [OUT.mp4] [--truth TRUTH.npz] [--person NAME]      (needs FREEAVATAR_DATA)
 
-Also writes OUT.npz with the truth of every frame: time, arkit (T,52), mask (52,), head (yaw, pitch, roll), gaze.
+The truth of every frame goes to the tests: time, arkit (T,52), mask (52,), head (yaw, pitch, roll), gaze.
 """
 
 import argparse
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -73,6 +74,7 @@ def moment(time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path, nargs="?", default=Path("freeavatar/assets/demo.mp4"))
+    parser.add_argument("--truth", type=Path, default=Path("tests/data/demo_truth.npz"))
     parser.add_argument("--person", default="Hispanic_F_3")
     args = parser.parse_args()
     head = load_valid(args.person)
@@ -89,21 +91,22 @@ def main() -> None:
         for i in range(int(SCRIPT[-1][0] * RATE)):
             shapes, pose, gaze = moment(i / RATE)
             weights = head.express(dict(zip(arkit.NAMES, shapes, strict=True)))
-            gaze = (float(gaze[0]), float(gaze[1]))
+            look = (float(gaze[0]), float(gaze[1]))
             scene = Scene(
-                weights, gaze=gaze, pose=tuple(pose), offset=(0.0, -0.02, 0.0), fov=np.radians(24), height=0.31, background=wall,
+                weights, gaze=look, pose=tuple(pose), offset=(0.0, -0.02, 0.0), fov=np.radians(24), height=0.31, background=wall,
                 key=(0.62, 0.6, 0.57), sky=(0.5, 0.5, 0.52), ground=(0.28, 0.26, 0.25), fill=(0.14, 0.14, 0.16), shine=0.04,
             )  # fmt: skip
-            picture = cv2.GaussianBlur(renderer.render(head, scene), (0, 0), 0.5)
+            picture = np.asarray(cv2.GaussianBlur(renderer.render(head, scene), (0, 0), 0.5), np.uint8)
             frame = av.VideoFrame.from_ndarray(picture, "rgb24")
             frame.pts, frame.time_base = i, Fraction(1, RATE)
             container.mux(stream.encode(frame))
-            for key, value in (("time", i / RATE), ("arkit", head.arkit(weights, gaze)), ("head", pose), ("gaze", gaze)):
+            for key, value in (("time", i / RATE), ("arkit", head.arkit(weights, look)), ("head", pose), ("gaze", gaze)):
                 rows[key].append(value)
         container.mux(stream.encode())
     os.replace(temporary, args.out)
-    truth = {k: np.array(v, np.float32) for k, v in rows.items()}
-    np.savez_compressed(args.out.with_suffix(".npz"), mask=head_map.expressible(head.family), **truth)
+    truth: dict[str, Any] = {k: np.array(v, np.float32) for k, v in rows.items()}
+    args.truth.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(args.truth, mask=head_map.expressible(head.family), **truth)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, {len(rows['time'])} frames")
 
 

@@ -21,6 +21,7 @@ import os
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,7 +63,7 @@ def invent(rng: np.random.Generator, names: list[str], seeds: tuple[int, int], a
         # The atlas is shared, so two skins can be mixed.
         other = load_valid(names[rng.integers(len(names))]).textures["body"]
         if other.shape == body.shape:
-            body = cv2.addWeighted(body, 0.5, other, 0.5, 0)
+            body = np.asarray(cv2.addWeighted(body, 0.5, other, 0.5, 0), np.uint8)
     if rng.random() < 0.4:
         return dress(load_ict(int(rng.integers(*seeds))), body)
     head = load_valid(names[rng.integers(len(names))])
@@ -127,7 +128,7 @@ def render_shard(out: Path, seed: int, shard: int, split: str) -> int:
             for key, value in row.items():
                 rows[key].append(value)
     offsets = np.cumsum([0, *(len(j) for j in jpegs)])
-    arrays = {k: np.array(v) if k in ("person", "family") else np.array(v, np.float32) for k, v in rows.items()}
+    arrays: dict[str, Any] = {k: np.array(v) if k in ("person", "family") else np.array(v, np.float32) for k, v in rows.items()}
     temporary = path.with_suffix(".tmp.npz")
     np.savez(temporary, jpeg=np.concatenate(jpegs), offsets=offsets, **arrays)
     os.replace(temporary, path)

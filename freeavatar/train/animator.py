@@ -22,7 +22,7 @@ from freeavatar.models.animator import Animator
 from freeavatar.models.expression import ExpressionEncoder
 from freeavatar.rig import ANIMATOR, Rig, load_rig
 from freeavatar.train.export import write_folder, write_onnx
-from freeavatar.train.expression import load_trained, model_size
+from freeavatar.train.expression import channels_last, load_trained, model_size
 from freeavatar.train.shards import Crops, Shards
 
 CODE, QUERY = 16, 32
@@ -113,7 +113,7 @@ def train(config: AnimatorConfig) -> Path:
         FreeAvatarError: the loss is not finite.
     """
     torch.manual_seed(config.seed)
-    encoder = load_trained(config.encoder).to(memory_format=torch.channels_last)
+    encoder = channels_last(load_trained(config.encoder))
     shards = Shards(config.data)
     rigs = [load_rig(name) for name in config.rigs]
     model, avatars = Animator(encoder.to_feature.out_features, CODE, QUERY), Avatars(rigs)

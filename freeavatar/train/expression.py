@@ -12,6 +12,7 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,9 +123,10 @@ def train(config: ExpressionConfig) -> Path:
     shards = Shards(config.data)
     movement = torch.from_numpy(shards.labels["movement"])
     spread = (movement - movement.mean(0)).square().sum(1).mean().to(device)
-    architecture = {"size": config.size, "movements": movement.shape[1]}
-    model = ExpressionEncoder(**architecture).to(device, memory_format=torch.channels_last)
-    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
+    architecture: dict[str, Any] = {"size": config.size, "movements": movement.shape[1]}
+    model = channels_last(ExpressionEncoder(**architecture).to(device))
+    moving_average = torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)  # type: ignore[no-untyped-call]
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=moving_average, use_buffers=True)
     decay = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}], lr=config.rate)
@@ -179,7 +181,7 @@ def train(config: ExpressionConfig) -> Path:
             if not torch.isfinite(total):
                 raise FreeAvatarError(f"the loss is {total.item()} at step {step}: lower --rate (now {config.rate}) and start again")
             optimiser.zero_grad(set_to_none=True)
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
             optimiser.step()
             average.update_parameters(model)
@@ -197,6 +199,12 @@ def train(config: ExpressionConfig) -> Path:
                 saved = time.monotonic()
     save()
     return last
+
+
+def channels_last(model: ExpressionEncoder) -> ExpressionEncoder:
+    """The model with the memory layout that convolutions are fastest in."""
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def load_trained(path: Path) -> ExpressionEncoder:

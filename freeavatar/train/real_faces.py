@@ -37,7 +37,7 @@ class RealFaces:
             yield {"image": torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), "arkit": self.arkit[rows], "mask": self.mask[rows]}
 
     def _crop(self, i: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        image = cv2.imdecode(self.jpegs[i], cv2.IMREAD_COLOR)[..., ::-1]
+        image = np.asarray(cv2.imdecode(self.jpegs[i], cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
         jitter = self.rng.normal(0, (0.022, 0.022, 0.04, 0.05))
         margin = (image.shape[0] - self.size) / 2
         matrix = jitter_matrix(jitter, self.size) @ np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]])

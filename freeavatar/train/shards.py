@@ -54,7 +54,7 @@ class Shards:
 
     def image(self, i: int) -> NDArray[np.uint8]:
         """(SIDE, SIDE, 3) RGB uint8 crop with margin."""
-        return np.ascontiguousarray(cv2.imdecode(self.jpegs[i], cv2.IMREAD_COLOR)[..., ::-1])
+        return np.ascontiguousarray(np.asarray(cv2.imdecode(self.jpegs[i], cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
 def jitter_matrix(jitter: NDArray[np.floating], size: int) -> NDArray[np.float64]:

@@ -29,14 +29,14 @@ def degrade(image: Image, rng: np.random.Generator) -> Image:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))  # type: ignore[assignment]
     elif draw < 0.52:
         image = cv2.blur(image, (int(rng.integers(2, 6)), 1) if rng.random() < 0.5 else (1, int(rng.integers(2, 6))))  # type: ignore[assignment]
-    pixels = image.astype(np.float32)
+    pixels: NDArray[np.float32] = image.astype(np.float32)
     if rng.random() < 0.8:
-        pixels = 255 * (pixels / 255) ** np.float32(math.exp(rng.normal(0, 0.25)))
-        pixels = (pixels - 127) * rng.uniform(0.6, 1.35) + 127 + rng.normal(0, 22)
+        gamma, contrast, level = math.exp(rng.normal(0, 0.25)), rng.uniform(0.6, 1.35), rng.normal(127, 22)
+        pixels = np.asarray((255 * (pixels / 255) ** gamma - 127) * contrast + level, np.float32)
         pixels *= (1 + rng.normal(0, 0.06, 3)).astype(np.float32)
-    saturation = 0.0 if rng.random() < 0.3 else rng.uniform(0.4, 1.3)
+    saturation = np.float32(0 if rng.random() < 0.3 else rng.uniform(0.4, 1.3))
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
-    pixels = grey[..., None] + np.float32(saturation) * (pixels - grey[..., None])
+    pixels = grey[..., None] + saturation * (pixels - grey[..., None])
     if rng.random() < 0.5:
         channels = 3 if rng.random() < 0.5 else 1
         pixels = pixels + rng.standard_normal((size, size, channels), np.float32) * np.float32(rng.uniform(1, 14))
@@ -50,7 +50,7 @@ def degrade(image: Image, rng: np.random.Generator) -> Image:
 def _shadow(image: Image, rng: np.random.Generator) -> Image:
     """A smooth change of light across the face."""
     field = cv2.resize(rng.uniform(0.45, 1.35, (3, 3)).astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    return np.clip(image * np.asarray(field)[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image * np.asarray(field)[..., None], 0, 255), np.uint8)
 
 
 def _occlude(image: Image, rng: np.random.Generator) -> Image:

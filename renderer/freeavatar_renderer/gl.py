@@ -52,7 +52,7 @@ class Target:
         self.size = (width, height)
         samples = min(samples, ctx.max_samples)
         self._resolved = ctx.framebuffer([ctx.renderbuffer((width, height), 4)])
-        many = {"samples": samples} if samples else {}
+        many: dict[str, Any] = {"samples": samples} if samples else {}
         self._drawn = ctx.framebuffer([ctx.renderbuffer((width, height), 4, **many)], ctx.depth_renderbuffer((width, height), **many))
 
     def begin(self, background: tuple[float, float, float]) -> None:

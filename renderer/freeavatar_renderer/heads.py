@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -87,7 +87,7 @@ class Head:
             weights: (K,) expression weights.
             gaze: yaw, pitch in radians.
         """
-        truth = np.clip(weights @ head_map.to_arkit(self.family, self.names), 0, 1).astype(np.float32)
+        truth = np.asarray(np.clip(weights @ head_map.to_arkit(self.family, self.names), 0, 1), np.float32)
         for name, value in arkit.eye_look(*gaze).items():
             truth[arkit.INDEX[name]] = value
         return truth
@@ -97,7 +97,7 @@ class Head:
         target = np.zeros(len(arkit.NAMES), np.float32)
         for name, value in shapes.items():
             target[arkit.INDEX[name]] = value
-        return np.clip(target @ head_map.from_arkit(self.family, self.names), 0, 1).astype(np.float32)
+        return np.asarray(np.clip(target @ head_map.from_arkit(self.family, self.names), 0, 1), np.float32)
 
 
 def data_root() -> Path:
@@ -118,7 +118,7 @@ def valid_people() -> list[str]:
 
 
 def _texture(jpeg: NDArray[np.uint8]) -> Image:
-    return np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
 @functools.lru_cache(maxsize=48)
@@ -159,7 +159,7 @@ def _near_head(vertices: Floats, faces: NDArray[np.int32]) -> tuple[Floats, NDAr
 
 
 @functools.cache
-def _ict() -> dict[str, NDArray[np.generic]]:
+def _ict() -> dict[str, NDArray[Any]]:
     with np.load(data_root() / "ict_facekit" / "ict_facekit_light.npz", allow_pickle=False) as z:
         return {k: z[k] for k in ("neutral", "faces", "identity", "expression", "expression_names")}
 
@@ -224,7 +224,7 @@ def reshape(head: Head, rng: np.random.Generator, strength: float = 1.0) -> Head
 
     def bend(points: Floats) -> Floats:
         squared = ((points[:, None] - where) ** 2).sum(-1)
-        return ((points - centre) * scale + centre + np.exp(-squared / (2 * width**2)) @ push).astype(np.float32)
+        return np.asarray((points - centre) * scale + centre + np.exp(-squared / (2 * width**2)) @ push, np.float32)
 
     eyes = bend(head.eyes)
     side = {"eye_left": 0, "eye_right": 1}

@@ -140,7 +140,7 @@ def _picture(rng: np.random.Generator, size: int) -> Image:
     patches = grey + (patches - grey) * rng.uniform(0, 1)
     mode = cv2.INTER_CUBIC if rng.random() < 0.6 else cv2.INTER_NEAREST
     picture = cv2.resize(patches.astype(np.float32), (size, size), interpolation=mode)
-    return np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255), np.uint8)
 
 
 def random_scene(head: Head, rng: np.random.Generator, size: int = 224) -> Scene:

@@ -1,5 +1,6 @@
 """A synthetic person in front of a camera: head, expression, pose and light -> pixels, by OpenGL off screen."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,9 +114,9 @@ class PortraitRenderer:
 
     def __init__(self, size: int = 224, samples: int = 0) -> None:
         self._ctx = gl.context()
-        self._program = self._ctx.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
+        self._program: Any = self._ctx.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
         self._target = gl.Target(size, size, samples)
-        self._textures: dict[int, tuple[object, object]] = {}
+        self._textures: dict[int, tuple[Any, Image]] = {}
         self._still: dict[int, _Mesh] = {}
         self.size = size
 
@@ -125,13 +126,13 @@ class PortraitRenderer:
         if key not in self._textures:
             if len(self._textures) > 24:
                 for texture, _ in self._textures.values():
-                    texture.release()  # type: ignore[attr-defined]
+                    texture.release()
                 self._textures.clear()
             texture = self._ctx.texture((pixels.shape[1], pixels.shape[0]), 3, np.ascontiguousarray(pixels).tobytes(), alignment=1)
             texture.build_mipmaps()
             # The array is kept beside its texture, so that its id is not given to another.
             self._textures[key] = (texture, pixels)
-        self._textures[key][0].use()  # type: ignore[attr-defined]
+        self._textures[key][0].use()
 
     def render(self, head: Head, scene: Scene) -> Image:
         """(size, size, 3) RGB uint8 portrait."""
@@ -142,9 +143,9 @@ class PortraitRenderer:
         view = np.eye(4)
         view[:3, :3], view[:3, 3] = turn, shift
         for name in ("key_direction", "key", "fill", "sky", "ground", "shine"):
-            program[name].value = getattr(scene, name)  # type: ignore[union-attr]
+            program[name].value = getattr(scene, name)
         mouth = head.eyes.mean(0) - [0, 1.05 * head.eye_distance, -0.15 * head.eye_distance]
-        program["mouth"].value = tuple(float(v) for v in mouth)  # type: ignore[union-attr]
+        program["mouth"].value = tuple(float(v) for v in mouth)
         plain = isinstance(scene.background, tuple)
         self._target.begin(scene.background if plain else (0.0, 0.0, 0.0))  # type: ignore[arg-type]
         if not plain:
@@ -154,14 +155,14 @@ class PortraitRenderer:
         for part in head.parts:
             self._bind(head, part)
             inside = part.name.startswith(("teeth", "gums", "mouth"))
-            program["mouth_radius"].value = 0.5 * head.eye_distance if inside else 0.0  # type: ignore[union-attr]
-            program["tint"].value = (1.0, 1.0, 1.0) if part.name.startswith(("teeth", "eye")) else scene.tint  # type: ignore[union-attr]
+            program["mouth_radius"].value = 0.5 * head.eye_distance if inside else 0.0
+            program["tint"].value = (1.0, 1.0, 1.0) if part.name.startswith(("teeth", "eye")) else scene.tint
             own = np.eye(4)
             if part.name in ("eye_left", "eye_right"):
                 pivot = head.eyes[0 if part.name == "eye_left" else 1].astype(np.float64)
                 own[:3, :3], own[:3, 3] = eye_turn, pivot - eye_turn @ pivot
-            program["clip_from_head"].write((clip @ view @ own).T.astype("f4").tobytes())  # type: ignore[union-attr]
-            program["camera_from_head"].write((turn @ own[:3, :3]).T.astype("f4").tobytes())  # type: ignore[union-attr]
+            program["clip_from_head"].write((clip @ view @ own).T.astype("f4").tobytes())
+            program["camera_from_head"].write((turn @ own[:3, :3]).T.astype("f4").tobytes())
             if part.morphs is None:
                 self._unchanging(part).draw()
             else:
@@ -197,12 +198,10 @@ class PortraitRenderer:
         texture.release()
 
 
-def _backdrop_program():  # type: ignore[no-untyped-def]
-    ctx = gl.context()
-    if not hasattr(_backdrop_program, "program"):
-        _backdrop_program.program = ctx.program(  # type: ignore[attr-defined]
-            vertex_shader="#version 330\nout vec2 t; void main() { vec2 p = vec2(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1);"
-            " t = vec2(0.5 + 0.5 * p.x, 0.5 - 0.5 * p.y); gl_Position = vec4(p, 0.999, 1); }",
-            fragment_shader="#version 330\nin vec2 t; uniform sampler2D picture; out vec4 c; void main() { c = texture(picture, t); }",
-        )
-    return _backdrop_program.program  # type: ignore[attr-defined]
+@functools.cache
+def _backdrop_program() -> Any:
+    return gl.context().program(
+        vertex_shader="#version 330\nout vec2 t; void main() { vec2 p = vec2(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1);"
+        " t = vec2(0.5 + 0.5 * p.x, 0.5 - 0.5 * p.y); gl_Position = vec4(p, 0.999, 1); }",
+        fragment_shader="#version 330\nin vec2 t; uniform sampler2D picture; out vec4 c; void main() { c = texture(picture, t); }",
+    )
