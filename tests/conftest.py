@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 if TYPE_CHECKING:
     from freeavatar.rig import Rig
+
+
+# A busy machine is no reason to fail: hypothesis looks for wrong answers here, not for slow ones.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

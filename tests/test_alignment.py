@@ -10,10 +10,6 @@ from hypothesis.extra.numpy import arrays
 from freeavatar.face.alignment import INDICES, align, crop_matrix, inverse, similarity, transform, warp
 from freeavatar.face.landmarks import COUNT
 
-# A busy machine is no failure.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
-
 points = arrays(np.float64, (9, 2), elements=st.floats(-500, 500)).filter(lambda p: np.ptp(p, axis=0).min() > 1)
 angles = st.floats(-np.pi, np.pi)
 scales = st.floats(0.05, 20)

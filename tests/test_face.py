@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from freeavatar import arkit
@@ -28,10 +28,6 @@ from freeavatar.rotation import matrix as rotation
 from freeavatar.sources import open_source
 from freeavatar.sources.images import read_image
 from freeavatar.types import FaceCrop, Frame
-
-# A busy machine is no failure.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 
 def found(crop: FaceCrop | None) -> FaceCrop:

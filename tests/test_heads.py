@@ -1,5 +1,7 @@
 """Synthetic people: what is asked of them is what they show, again and again."""
 
+import multiprocessing
+import time
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +119,27 @@ def test_the_pose_of_a_portrait_is_the_pose_the_tracker_finds(data_root: Path, r
             found.append(crop.head_pose[:3])
     for axis in range(3):
         assert np.corrcoef(np.array(wanted)[:, axis], np.array(found)[:, axis])[0, 1] > 0.95
+
+
+def _render_for(seconds: float) -> float:
+    """Portraits a second of one process, people and scenes changing as in a dataset."""
+    rng, small = np.random.default_rng(0), PortraitRenderer(192)
+    people = [heads.load_valid(name) for name in heads.valid_people()[:3]]
+    head, count = people[0], 0
+    small.render(head, random_scene(head, rng))
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        if count % 8 == 0:
+            head = heads.reshape(people[count // 8 % 3], rng)
+        small.render(head, random_scene(head, rng))
+        count += 1
+    return count / (time.perf_counter() - start)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_two_processes_render_sixty_portraits_a_second(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LP_NUM_THREADS", "0")  # one renderer a process: llvmpipe's own threads would get in each other's way
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        rates = pool.map(_render_for, [4.0, 4.0], chunksize=1)
+    assert sum(rates) >= 60

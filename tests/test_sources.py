@@ -13,7 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
@@ -25,10 +25,6 @@ from freeavatar.sources.images import read_image
 from freeavatar.sources.source import Recording
 from freeavatar.sources.video import Video, _Clock
 from freeavatar.types import Frame
-
-# A busy machine is no failure.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

@@ -1,12 +1,14 @@
 """Stage ``animator``: one network for all shipped avatars, from synthetic people whose expression is known.
 
 A rig's truth is its own ARKit map applied to the person's true ARKit weights; a control is learnt from a person only if
-the head family can express the shapes behind it.
+the head family can express the shapes behind it. Real faces have no truth: there the animator is asked to agree with the
+encoder's own ARKit read-out, so that it is at home with features of real faces, too.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from freeavatar.models.expression import ExpressionEncoder
 from freeavatar.rig import ANIMATOR, Rig, load_rig
 from freeavatar.train.export import write_folder, write_onnx
 from freeavatar.train.expression import channels_last, load_trained, model_size
+from freeavatar.train.real_faces import RealFaces
 from freeavatar.train.shards import Crops, Shards
 
 CODE, QUERY = 16, 32
@@ -39,6 +42,7 @@ class AnimatorConfig:
         encoder: checkpoint of the stage ``expression``.
         weights: weights folder of the exported encoder that the animator will refuse to run without.
         out: weights folder to write.
+        real: file written by tools/weak_labels; only its pictures are used.
         rigs: names or folders of the avatars.
         epochs: passes over the data, each with fresh jitter.
         batch: crops a step.
@@ -50,6 +54,7 @@ class AnimatorConfig:
     encoder: Path
     weights: Path
     out: Path
+    real: Path | None = None
     rigs: tuple[str, ...] = ("human", "robot")
     epochs: int = 3
     batch: int = 128
@@ -100,6 +105,17 @@ def features(
     return torch.cat(found), np.concatenate(shapes), np.concatenate(masks)
 
 
+@torch.inference_mode()
+def real_features(model: ExpressionEncoder, path: Path, seed: int, batch: int = 128) -> tuple[Tensor, NDArray[np.float32]]:
+    """Features (M, F) of one pass over real faces and the encoder's own ARKit read-out (M, 52)."""
+    faces = RealFaces(path, model_size(model), batch, seed)
+    reads = []
+    for rows in tqdm(islice(faces, len(faces.jpegs) // batch), desc="real faces", unit="batch"):
+        with torch.autocast("cpu", torch.bfloat16):
+            reads.append(model(rows["image"].float().contiguous(memory_format=torch.channels_last)))
+    return torch.cat([r.feature.float() for r in reads]), torch.cat([r.arkit.float() for r in reads]).numpy()
+
+
 def loss_of(predicted: Tensor, wanted: Tensor, known: Tensor, rest: Tensor) -> Tensor:
     """Smooth L1 over the known controls; those that move count four times."""
     weight = known * (1 + 3 * ((wanted - rest).abs() > REST))
@@ -120,10 +136,14 @@ def train(config: AnimatorConfig) -> Path:
     parameters = [*model.parameters(), *avatars.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=config.rate, weight_decay=1e-3)
     passes = 6
-    total = config.epochs * passes * (len(shards) // config.batch)
+    count = len(shards) + (len(RealFaces(config.real, 128, 1, 0).jpegs) if config.real else 0)
+    total = config.epochs * passes * (count // config.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, total_steps=total + passes * config.epochs + 1)
     for epoch in range(config.epochs):
         x, shapes, masks = features(encoder, shards, config.seed + epoch, augment=True)
+        if config.real:
+            more, own = real_features(encoder, config.real, config.seed + epoch)
+            x, shapes, masks = torch.cat([x, more]), np.concatenate([shapes, own]), np.concatenate([masks, np.ones_like(own)])
         labels = {rig.name: truth(rig, shapes, masks) for rig in rigs}
         rests = {rig.name: torch.from_numpy(rig.normalise(rig.neutral())[driven(rig)]) for rig in rigs}
         # The features of a pass are cheap to reuse: the encoder is by far the slower part.

@@ -57,7 +57,7 @@ class ExpressionConfig:
 
 WEIGHTS = {"movement": 1.0, "arkit": 1.5, "gaze": 0.5, "pose": 0.3, "align": 0.15, "confidence": 0.1, "embedding": 0.3}
 """Weight of each loss term; every term is scaled to about 1 for a prediction of the mean."""
-TEACHER = 0.5
+TEACHER = 1.0
 """Weight of the teacher's scores on real faces."""
 
 
