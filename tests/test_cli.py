@@ -145,3 +145,17 @@ def test_a_live_session_ends_cleanly_on_a_signal(clip: Path, weights: Path, numb
         out, err = job.communicate(timeout=60)
     assert job.returncode == 0 and "Traceback" not in err
     assert json.loads(out)["seconds"] < 60
+
+
+def test_training_without_torch_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in [name for name in sys.modules if name.startswith(("freeavatar.train", "freeavatar.models"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["train", "expression", "--data", "d", "--out", "o"]) == 2
+    assert "freeavatar[train]" in capsys.readouterr().err
+
+
+def test_training_data_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "expression", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "render_dataset" in error and error.count("\n") == 1

@@ -42,4 +42,4 @@ class RealFaces:
         margin = (image.shape[0] - self.size) / 2
         matrix = jitter_matrix(jitter, self.size) @ np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]])
         crop = cv2.warpAffine(np.ascontiguousarray(image), matrix, (self.size, self.size), borderMode=cv2.BORDER_REPLICATE)
-        return webcam.degrade(crop, self.rng)  # type: ignore[arg-type]
+        return webcam.degrade(np.asarray(crop, np.uint8), self.rng)

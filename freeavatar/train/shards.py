@@ -19,6 +19,8 @@ from freeavatar.train import webcam
 
 CROP_FIELD_OF_VIEW: Final = math.radians(20)
 """Vertical field of view of the camera that a crop is taken to come from: the frame of the encoder's head pose."""
+BENT: Final = 0.7
+"""Share of crops that are bent into another face."""
 NEGATIVES: Final = 0.06
 """Share of crops that are spoilt on purpose and teach the confidence to say no."""
 _LABELS: Final = ("movement", "arkit", "mask", "gaze", "pose", "centre")
@@ -120,7 +122,8 @@ class Crops(IterableDataset[dict[str, Tensor]]):
             matrix = webcam.spoilt_crop(self.size, image.shape[0], rng)
         crop = cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         if self.augment:
-            crop = webcam.degrade(crop, rng)  # type: ignore[arg-type]
+            picture = np.asarray(crop, np.uint8)
+            crop = webcam.degrade(webcam.bend(picture, rng) if rng.random() < BENT else picture, rng)
         return {
             "image": np.asarray(crop),
             "head_pose": jittered_pose(self.shards.labels["pose"][i], self.shards.labels["centre"][i], jitter),

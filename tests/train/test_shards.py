@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freeavatar.train import webcam
 from freeavatar.train.shards import CROP_FIELD_OF_VIEW, jitter_matrix, jittered_pose
 
 small = st.floats(-0.2, 0.2)
@@ -35,3 +36,16 @@ def test_a_crop_turned_clockwise_sees_a_head_rolled_the_other_way(roll: float) -
 def test_a_larger_face_is_nearer() -> None:
     near, far = (jittered_pose(np.zeros(3), np.array([0.5, 0.5, 0.2]), np.array([0, 0, s, 0]))[5] for s in (0.1, -0.1))
     assert far < near < 0
+
+
+def test_a_bent_picture_is_nearly_the_same_and_symmetric_bends_prevail() -> None:
+    y, x = np.mgrid[:128, :128]
+    picture = np.stack([x * 2, y * 2, 0 * x], axis=2).astype(np.uint8)
+    moves = []
+    for seed in range(20):
+        bent = webcam.bend(picture, np.random.default_rng(seed)).astype(float) / 2
+        moves.append(bent[16:112, 16:112, :2] - picture[16:112, 16:112, :2] / 2)
+    field = np.array(moves)
+    assert 0.3 < np.abs(field).mean() < 3  # pixels
+    down = field[..., 1]
+    assert np.abs(down + down[:, :, ::-1]).mean() > 2 * np.abs(down - down[:, :, ::-1]).mean()
