@@ -42,7 +42,7 @@ lint: $(VENV)/.dev
 wheel: $(VENV)/.dev
 	$(BIN)/python tools/check_wheel.py
 
-clean: system
+clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 system:

@@ -48,6 +48,8 @@ def bench(spec: str | Path, rig: str | Path = "human", frames: int = 300, thread
     Raises:
         FreeAvatarError: the clip, the rig or the weights are not usable, or no face is found.
     """
+    if frames < 1 or (threads is not None and threads < 1):
+        raise SourceError("frames and threads must be 1 or more")
     avatar = load_rig(rig)
     encoder, animator = load_models(threads)
     size, counted, watch, warm_up = "", 0, Stopwatch(), Stopwatch()

@@ -55,7 +55,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"freeavatar: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("freeavatar: interrupted; nothing was written", file=sys.stderr)
+        print("freeavatar: interrupted", file=sys.stderr)
         return 130
 
 
@@ -246,11 +246,12 @@ def _train(words: Sequence[str]) -> int:
 
 
 def _report(summary: "DataclassInstance", json: bool, *text: str) -> int:
-    """Print a summary as JSON or as text; 130 where the job was interrupted."""
+    """Print a summary as JSON or as text; 2 where the input was damaged, 130 where the job was interrupted."""
     values: dict[str, Any] = asdict(summary)
     print(jsonlib.dumps(values) if json else "\n".join(text))
     if values.get("warning"):
-        print(f"freeavatar: warning: {values['warning']}", file=sys.stderr)
+        print(f"freeavatar: error: {values['warning']}; the files hold them", file=sys.stderr)
+        return 2
     if not values.get("interrupted"):
         return 0
     print("freeavatar: interrupted; the files hold the frames so far", file=sys.stderr)

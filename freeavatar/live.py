@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
+from freeavatar.errors import SourceError
 from freeavatar.face import FaceTracker
 from freeavatar.filters import RigFilter
 from freeavatar.interrupt import stop_on
@@ -99,6 +100,8 @@ def live(
     Raises:
         FreeAvatarError: the source, the rig, the address or the weights are not usable.
     """
+    if (frames is not None and frames < 1) or (seconds is not None and not seconds > 0):
+        raise SourceError("the limits must be above 0: leave them out to go on until Ctrl-C")
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on(signal.SIGINT, signal.SIGTERM))
         avatar = load_rig(rig)
@@ -151,7 +154,7 @@ def run(
         if stop.is_set() or count == frames or (seconds is not None and clock.now() - start >= seconds):
             break
     unsent = sum(sink.dropped for sink in sinks)
-    return Summary(source.name, rig.name, count, faces, skipped, unsent, clock.now() - start, watch.summary())
+    return Summary(source.name, rig.name, count, faces, skipped + source.dropped, unsent, clock.now() - start, watch.summary())
 
 
 def due(source: Source, clock: Clock, stop: Event) -> Iterator[tuple[Frame, float]]:

@@ -21,6 +21,14 @@ def check_output(path: Path, suffixes: Iterable[str], source: str | Path | None 
     """
     if path.suffix.lower() not in (allowed := list(suffixes)):
         raise OutputError(f"{path}: unknown output format {path.suffix or '(none)'!r}; use one of {', '.join(allowed)}")
+    try:
+        _check_place(path, source)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); check the names and the permissions") from error
+    return path
+
+
+def _check_place(path: Path, source: str | Path | None) -> None:
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file")
     if not path.parent.is_dir():
@@ -31,7 +39,6 @@ def check_output(path: Path, suffixes: Iterable[str], source: str | Path | None 
         raise OutputError(f"{path}: is the input itself; choose another name for the output")
     if source is not None and Path(source).is_dir() and path.parent.samefile(source) and path.suffix.lower() in (".png", ".jpg", ".jpeg"):
         raise OutputError(f"{path}: lies in the input folder and would become an input; choose another folder")
-    return path
 
 
 def check_outputs(paths: Iterable[Path], suffixes: Iterable[str], source: str | Path | None = None) -> None:

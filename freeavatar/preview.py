@@ -25,6 +25,10 @@ _STILL_RATE: Final = 2
 """Pictures a second for inputs without a rate."""
 
 
+_WIDEST: Final = 4
+"""Widest input panel, in panel heights; a wider input is fitted in with borders."""
+
+
 class Stage:
     """Pictures of the input and the avatars side by side.
 
@@ -47,11 +51,16 @@ class Stage:
         avatars = [renderer.render(row.values) for renderer, row in zip(self._renderers, rows, strict=True)]
         return np.concatenate([self._fit(frame.image), *avatars], axis=1)
 
+    def close(self) -> None:
+        """Free the renderers."""
+        for renderer in self._renderers:
+            renderer.release()
+
     def _fit(self, image: Image) -> Image:
         """The image at the panel's height; the first one decides the width, others are fitted in with borders."""
         height, width = image.shape[:2]
         if not self._width:
-            self._width = max(round(width * self.height / height / 2) * 2, 2)
+            self._width = min(max(round(width * self.height / height / 2) * 2, 2), _WIDEST * self.height)
         scale = min(self.height / height, self._width / width)
         size = (min(max(round(width * scale), 1), self._width), min(max(round(height * scale), 1), self.height))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -85,10 +94,13 @@ class Preview:
     def __enter__(self) -> Self:
         import av
 
-        temporary = self._stack.enter_context(replacing(self.path))
         if "libx264" not in av.codecs_available:
             raise OutputError(f"{self.path}: this build of PyAV has no H.264 encoder; install av from its own wheels")
-        self._container = self._stack.enter_context(av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}))
+        with ExitStack() as stack:
+            stack.callback(self.stage.close)
+            temporary = stack.enter_context(replacing(self.path))
+            self._container = stack.enter_context(av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}))
+            self._stack = stack.pop_all()
         return self
 
     def write(self, frame: Frame, rows: Sequence[RigFrame]) -> Image:

@@ -159,3 +159,21 @@ def test_training_data_that_is_not_there_is_one_line(tmp_path: Path, capsys: pyt
     assert main(["train", "expression", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert "render_dataset" in error and error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("tiny_weights", "tracked")
+def test_a_truncated_video_gives_the_frames_that_decode_and_an_error(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import av
+
+    cut, out = tmp_path / "cut.mkv", tmp_path / "out.jsonl"
+    with av.open(str(clip)) as source, av.open(str(cut), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    cut.write_bytes(cut.read_bytes()[: int(cut.stat().st_size * 0.8)])
+    assert main(["retarget", str(cut), "-o", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert "damaged" in error and "cut.mkv" in error
+    assert 0 < len(out.read_text().splitlines()) < 40

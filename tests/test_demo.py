@@ -21,6 +21,8 @@ class FlatRenderer:
     def render(self, values: Vector) -> np.ndarray:
         return np.full((self.size, self.size, 3), 128, np.uint8)
 
+    def release(self) -> None: ...
+
 
 def row(rig: Rig, index: int, strength: float, tracking: Tracking = Tracking.TRACKED) -> RigFrame:
     zeros = [np.zeros(n, np.float32) for n in (6, 2)]

@@ -23,6 +23,8 @@ class FlatRenderer:
     def render(self, values: Vector) -> Image:
         return np.full((self.size, self.size, 3), round(float(values[0]) * 255), np.uint8)
 
+    def release(self) -> None: ...
+
 
 @pytest.fixture
 def flat(monkeypatch: pytest.MonkeyPatch) -> None:

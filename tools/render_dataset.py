@@ -1,6 +1,6 @@
 """Render aligned synthetic people with known expression into shards; stops and resumes anywhere.
 
-usage: python tools/render_dataset.py OUT [--images 44000] [--seed 1] [--workers 2] [--people training|held_out]
+usage: python tools/render_dataset.py OUT [--images 25600] [--seed 1] [--workers 2] [--people training|held_out]
 
 Needs FREEAVATAR_DATA. A shard depends on the seed and its number alone, so the same command makes the same pictures and
 an interrupted run goes on where it stopped. Each shard is one npz:
@@ -142,7 +142,7 @@ def _job(job: tuple[Path, int, int, str]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--images", type=int, default=44000)
+    parser.add_argument("--images", type=int, default=25600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--people", choices=("training", "held_out"), default="training")

@@ -48,7 +48,10 @@ class FileSink(ABC):
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._open(self._stack.enter_context(replacing(self.path)))
+        with ExitStack() as stack:  # a failure to open is reported under this file's name
+            self._stack = stack
+            self._open(stack.enter_context(replacing(self.path)))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exc: Any) -> None:

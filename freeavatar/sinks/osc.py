@@ -48,8 +48,9 @@ class OscSink:
         try:
             family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind, protocol)
-        except OSError as error:
-            raise OutputError(f"OSC address {address!r}: cannot be resolved ({error.strerror}); give HOST:PORT") from error
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "no valid host name"
+            raise OutputError(f"OSC address {address!r}: cannot be resolved ({reason}); give HOST:PORT") from error
         self._socket.setblocking(False)
         self._target: tuple[Any, ...] = target
         self.sent = 0

@@ -150,7 +150,10 @@ def _open(number: int) -> Capture:
     # OpenCV writes several lines about a camera that does not exist; ours is one.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        capture = cv2.VideoCapture(number)
+        try:
+            capture = cv2.VideoCapture(number)
+        except cv2.error as error:
+            raise SourceError(f"camera {number} cannot be opened ({error.err}); choose another number") from error
         # Compressed frames leave room on the USB bus for the full rate. Cameras refuse what they cannot do.
         with contextlib.suppress(cv2.error):
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))

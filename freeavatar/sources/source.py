@@ -27,6 +27,7 @@ class Source(ABC):
         count: number of frames, if it is known and not endless.
         live: frames come in real time; old ones are dropped.
         still: frames are unrelated pictures.
+        dropped: frames of a live source that nobody took in time.
         warning: one line about damage met on the way (frames that could not be decoded), or None. Complete once
             the iteration is over.
     """
@@ -37,6 +38,7 @@ class Source(ABC):
     live: bool = False
     still: bool = False
     warning: str | None = None
+    dropped: int = 0
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
@@ -72,6 +74,10 @@ class Recording(Source):
             start, count = last.time + 1 / (self.rate or NOMINAL_RATE), last.index + 1
 
 
+_CAMERA_DIGITS: Final = 4
+"""A longer number is a file's name."""
+
+
 def open_source(spec: str | Path, *, loop: bool = False) -> Source:
     """The source that ``spec`` names.
 
@@ -82,12 +88,16 @@ def open_source(spec: str | Path, *, loop: bool = False) -> Source:
     Raises:
         SourceError: missing, unreadable, empty, too large, or the camera cannot be opened.
     """
-    if str(spec).isdecimal():
+    if str(spec).isdecimal() and len(str(spec)) <= _CAMERA_DIGITS:
         from freeavatar.sources.camera import Camera
 
         return Camera(int(str(spec)))
     path = Path(spec)
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+    try:
+        folder = path.is_dir()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the name and the permissions") from error
+    if folder or path.suffix.lower() in IMAGE_SUFFIXES:
         from freeavatar.sources.images import Images
 
         return Images(path, loop=loop)

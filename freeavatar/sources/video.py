@@ -49,6 +49,9 @@ class Video(Recording):
             self.rate = _rate(stream)
             self.count = None if loop else stream.frames or None
             self._total = stream.frames
+            if not self._total and container.duration and len(container.streams) == 1:
+                # Sound may outlast the picture, so the file's length speaks for the picture only where there is no sound.
+                self._total = int(container.duration / av.time_base * self.rate)
             # Only a decoded frame proves that there is anything to see; better told now than after the outputs exist.
             if next(self._decode(container, stream), None) is None:
                 raise SourceError(f"{path}: no frame of this video can be decoded; the file is damaged or empty: export it again")

@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from freeavatar.arkit import INDEX, NAMES
-from freeavatar.errors import FreeAvatarError
+from freeavatar.errors import FreeAvatarError, WeightsError
 from freeavatar.models.animator import Animator
 from freeavatar.models.expression import ExpressionEncoder
 from freeavatar.rig import ANIMATOR, Rig, load_rig
-from freeavatar.train.export import write_folder, write_onnx
+from freeavatar.train.export import PARITY, write_folder, write_onnx
 from freeavatar.train.expression import channels_last, load_trained, model_size
 from freeavatar.train.real_faces import RealFaces
 from freeavatar.train.shards import Crops, Shards
@@ -107,13 +107,29 @@ def features(
 
 @torch.inference_mode()
 def real_features(model: ExpressionEncoder, path: Path, seed: int, batch: int = 128) -> tuple[Tensor, NDArray[np.float32]]:
-    """Features (M, F) of one pass over real faces and the encoder's own ARKit read-out (M, 52)."""
+    """Features (M, F) of as many random real faces as there are, and the encoder's own ARKit read-out (M, 52)."""
     faces = RealFaces(path, model_size(model), batch, seed)
     reads = []
     for rows in tqdm(islice(faces, len(faces.jpegs) // batch), desc="real faces", unit="batch"):
         with torch.autocast("cpu", torch.bfloat16):
             reads.append(model(rows["image"].float().contiguous(memory_format=torch.channels_last)))
     return torch.cat([r.feature.float() for r in reads]), torch.cat([r.arkit.float() for r in reads]).numpy()
+
+
+@torch.inference_mode()
+def check_exported(model: ExpressionEncoder, folder: Path) -> None:
+    """Refuse a weights folder that was not exported from the model: its hash would vouch for other features.
+
+    Raises:
+        WeightsError: the graph gives other features than the model.
+    """
+    import onnxruntime
+
+    image = torch.rand(2, 3, model_size(model), model_size(model), generator=torch.Generator().manual_seed(0)) * 255
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    (exported,) = session.run(["feature"], {"image": image.numpy()})
+    if not np.abs(exported - model(image).feature.numpy()).max() < PARITY:
+        raise WeightsError(f"{folder}: was not exported from this encoder checkpoint; run the stage expression with --weights again")
 
 
 def loss_of(predicted: Tensor, wanted: Tensor, known: Tensor, rest: Tensor) -> Tensor:
@@ -129,7 +145,9 @@ def train(config: AnimatorConfig) -> Path:
         FreeAvatarError: the loss is not finite.
     """
     torch.manual_seed(config.seed)
-    encoder = channels_last(load_trained(config.encoder))
+    encoder = load_trained(config.encoder)
+    check_exported(encoder, config.weights)
+    encoder = channels_last(encoder)
     shards = Shards(config.data)
     rigs = [load_rig(name) for name in config.rigs]
     model, avatars = Animator(encoder.to_feature.out_features, CODE, QUERY), Avatars(rigs)

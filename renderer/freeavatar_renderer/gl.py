@@ -3,6 +3,7 @@
 EGL on a Linux without a display, the native context elsewhere. One context a process, created on first use.
 """
 
+import contextlib
 import functools
 import os
 import sys
@@ -30,7 +31,11 @@ def context() -> "moderngl.Context":
     except ImportError as error:
         raise MissingExtraError("Rendering", "moderngl", "renderer") from error
     linux = sys.platform.startswith("linux")
-    settings: dict[str, Any] = {"backend": "egl"} if linux and not os.environ.get("DISPLAY") else {}
+    if linux and os.environ.get("DISPLAY"):
+        # The variable may name a display that is gone, as in a stale remote session.
+        with contextlib.suppress(Exception):
+            return moderngl.create_context(standalone=True, require=330)
+    settings: dict[str, Any] = {"backend": "egl"} if linux else {}
     try:
         return moderngl.create_context(standalone=True, require=330, **settings)
     except Exception as error:  # moderngl raises bare Exception when no driver answers

@@ -24,6 +24,8 @@ MAX_FILE: Final = 256 << 20
 """Bytes; the largest avatars in use are some tens of megabytes."""
 _MAX_JSON: Final = 32 << 20
 _MAX_NODES: Final = 10_000
+_MAX_DRAWN: Final = 4_000_000
+"""Vertices of all nodes together: nodes may share a mesh, and each draws it."""
 _MAX_DEPTH: Final = 256
 
 _EXTENSIONS: Final = frozenset({"KHR_materials_unlit", "KHR_mesh_quantization", "KHR_materials_emissive_strength", "VRM", "VRMC_vrm"})
@@ -190,6 +192,8 @@ class _Reader:
                 weights = _named(primitives, entry["weights"])
             nodes.append(Node(str(entry.get("name", f"node{index}")), parent, _local(entry), primitives, weights))
             waiting += [(c, len(nodes) - 1, depth + 1) for c in reversed(entry.get("children", []))]
+        if (drawn := sum(len(p.positions) for node in nodes for p in node.primitives)) > _MAX_DRAWN:
+            raise RigError(f"draws {drawn} vertices, expected at most {_MAX_DRAWN}; export a lighter model")
         if not any(node.primitives for node in nodes):
             raise RigError("holds no mesh; export it again")
         return Model(tuple(nodes))
