@@ -162,7 +162,7 @@ def test_training_data_that_is_not_there_is_one_line(tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.usefixtures("tiny_weights", "tracked")
-def test_a_truncated_video_gives_the_frames_that_decode_and_an_error(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truncated_video_gives_what_decodes_and_an_error(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import av
 
     cut, out = tmp_path / "cut.mkv", tmp_path / "out.jsonl"

@@ -8,11 +8,13 @@ Both read the same pictures through the same tracker. Reported, for people of to
   scored on held-out ones as the share of movement explained; a face not found counts as the mean;
 - ARKit weights against truth, shapes that the family can express: correlation over all, mean absolute error where the
   truth is above 0.1;
-- correlation of each region's shapes.
+- correlation of each region's shapes;
+- the human's controls on the shipped clip, animator included, against the truth of the clip.
 """
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from freeavatar import arkit
+from freeavatar.demo import CLIP
 from freeavatar.encoder import Encoder
 from freeavatar.face import FaceTracker
+from freeavatar.retarget import retarget
 from freeavatar.types import Frame
 from freeavatar_renderer import head_map
 from freeavatar_renderer.heads import load_valid
@@ -31,6 +35,7 @@ from render_dataset import people
 
 Array = NDArray[np.float64]
 SIDE = 256
+TRUTH = Path(__file__).parents[1] / "tests" / "data" / "demo_truth.npz"
 
 
 def collect(split: str, per_person: int, seed: int) -> dict[str, Array]:
@@ -94,6 +99,20 @@ def shape_scores(test: dict[str, Array], key: str) -> dict[str, float]:
     return scores
 
 
+def clip_scores() -> dict[str, float]:
+    """The ``human``'s controls on the shipped clip, whose person was held out, against the truth it was rendered from."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.npz"
+        retarget(CLIP, "human", [out])
+        with np.load(out, allow_pickle=False) as data, np.load(TRUTH, allow_pickle=False) as truth:
+            names, controls, wanted = data["control_names"].tolist(), data["controls"], truth["arkit"]
+            moving = [i for i in range(len(arkit.NAMES)) if truth["mask"][i] > 0 and wanted[:, i].max() > 0.2]
+            read = controls[:, [names.index(arkit.NAMES[i]) for i in moving]]
+            wanted = wanted[:, moving]
+    each = [np.corrcoef(a, b)[0, 1] for a, b in zip(read.T, wanted.T, strict=True)]
+    return {"shapes": len(moving), "correlation": float(np.mean(each)), "active_error": float(np.abs(read - wanted)[wanted > 0.1].mean())}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--per-person", type=int, default=60)
@@ -104,12 +123,14 @@ def main() -> None:
     report["found"] = float(_found(test, "ours").mean())
     report["movement_explained"] = {"freeavatar": explained(train, test, "feature"), "mediapipe": explained(train, test, "peer")}
     report["arkit"] = {"freeavatar": shape_scores(test, "ours"), "mediapipe": shape_scores(test, "peer")}
+    report["clip"] = clip_scores()
     if args.json:
         args.json.write_text(json.dumps(report, indent=1))
     print(f"{report['pictures']} pictures of {report['people']} held-out people, face found in {report['found']:.3f}")
     print("skin movement explained  " + "  ".join(f"{k} {v:.3f}" for k, v in report["movement_explained"].items()))  # type: ignore[attr-defined]
     for name, scores in report["arkit"].items():  # type: ignore[attr-defined]
         print(f"ARKit {name:11s} " + "  ".join(f"{k} {v:.3f}" for k, v in scores.items()))
+    print("shipped clip, human      " + "  ".join(f"{k} {v:.3f}" for k, v in report["clip"].items()))  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
