@@ -40,6 +40,7 @@ class ExpressionConfig:
         rate: peak learning rate.
         seed: seed of weights and data.
         threads: CPU threads; 0 leaves the choice to torch.
+        workers: processes that prepare crops; 0 prepares them in the training process itself.
         size: side of the crop in pixels.
     """
 
@@ -52,6 +53,7 @@ class ExpressionConfig:
     rate: float = 1e-3
     seed: int = 0
     threads: int = 0
+    workers: int = 1
     size: int = 128
 
 
@@ -149,7 +151,7 @@ def train(config: ExpressionConfig) -> Path:
 
     (config.out / "config.json").write_text(json.dumps(asdict(config), default=str, indent=1))
     crops = Crops(shards, config.size, config.batch, seed=config.seed + step)
-    loader = iter(DataLoader(crops, batch_size=None, num_workers=1, prefetch_factor=6))
+    loader = iter(_loader(crops, config.workers))
     real = None
     if config.real:
         from freeavatar.train.real_faces import RealFaces
@@ -199,6 +201,13 @@ def train(config: ExpressionConfig) -> Path:
                 saved = time.monotonic()
     save()
     return last
+
+
+def _loader(crops: Crops, workers: int) -> DataLoader[dict[str, Tensor]]:
+    if not workers:
+        return DataLoader(crops, batch_size=None)
+    # Not forked: a fork copies locks that other threads of this process may hold, and then waits for ever.
+    return DataLoader(crops, batch_size=None, num_workers=workers, prefetch_factor=6, multiprocessing_context="spawn")
 
 
 def channels_last(model: ExpressionEncoder) -> ExpressionEncoder:

@@ -43,13 +43,13 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A checkpoint after a few steps and its exported weights folder."""
     out = tmp_path_factory.mktemp("run")
-    last = expression.train(expression.ExpressionConfig(shards, out, steps=4, batch=8, threads=1))
+    last = expression.train(expression.ExpressionConfig(shards, out, steps=4, batch=8, threads=1, workers=0))
     export_encoder(expression.load_trained(last), 128, out / "encoder", "test")
     return last, out / "encoder"
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(shards: Path, tmp_path: Path) -> None:
-    config = expression.ExpressionConfig(shards, tmp_path, steps=2, batch=8, threads=1)
+    config = expression.ExpressionConfig(shards, tmp_path, steps=2, batch=8, threads=1, workers=0)
     expression.train(config)
     before = torch.load(tmp_path / "last.pt", weights_only=True)
     expression.train(replace(config, steps=3))
@@ -58,6 +58,11 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(shards: Path, tmp_path: Path)
     learnt = {name for name, _ in ExpressionEncoder().named_parameters()}
     moved = [(after["model"][k] - v).abs().max().item() for k, v in before["model"].items() if k in learnt]
     assert 0 < max(moved) < 0.01  # one step of AdamW moves a weight by about the rate; a fresh start would be far away
+
+
+def test_another_process_may_prepare_the_crops(shards: Path, tmp_path: Path) -> None:
+    last = expression.train(expression.ExpressionConfig(shards, tmp_path, steps=1, batch=8, threads=1, workers=1))
+    assert torch.load(last, weights_only=True)["step"] == 1
 
 
 def test_the_exported_encoder_has_the_fixed_graph_and_loads_at_run_time(trained: tuple[Path, Path]) -> None:
