@@ -43,6 +43,7 @@ SIDE = 160
 MARGIN = 1.25
 INNER = round(SIDE / MARGIN)
 RENDER_SIDE = 224
+SINGLE_THREADED = {"LP_NUM_THREADS": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 SPLITS = Path(__file__).with_name("splits.toml")
 
 
@@ -148,8 +149,9 @@ def main() -> None:
     parser.add_argument("--people", choices=("training", "held_out"), default="training")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    # One renderer a process: llvmpipe's own threads would only get in each other's way.
-    os.environ.setdefault("LP_NUM_THREADS", "0")
+    # One thread a process: those of llvmpipe and of the linear algebra would only get in each other's way.
+    for name, count in SINGLE_THREADED.items():
+        os.environ.setdefault(name, count)
     jobs = [(args.out, args.seed, shard, args.people) for shard in range(-(-args.images // PER_SHARD))]
     start = time.perf_counter()
     done = 0
