@@ -150,8 +150,8 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     # One thread a process: those of llvmpipe and of the linear algebra would only get in each other's way.
-    for name, count in SINGLE_THREADED.items():
-        os.environ.setdefault(name, count)
+    for name, threads in SINGLE_THREADED.items():
+        os.environ.setdefault(name, threads)
     jobs = [(args.out, args.seed, shard, args.people) for shard in range(-(-args.images // PER_SHARD))]
     start = time.perf_counter()
     done = 0
