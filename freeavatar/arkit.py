@@ -34,9 +34,6 @@ LIVE_LINK_POSE: Final = (
 )  # fmt: skip
 """The nine pose columns that follow the 52 shapes in Live Link formats, in radians."""
 
-MEDIAPIPE_ORDER: Final[tuple[str, ...]] = ("_neutral", *sorted(n for n in NAMES if n != "tongueOut"))
-"""Order of MediaPipe's 52 scores: ``_neutral``, then 51 shapes in alphabetical order; no tongueOut."""
-
 
 def mirrored(name: str) -> str:
     """The shape on the other side, or the name itself for a central shape."""

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from freeavatar.errors import FreeAvatarError
 from freeavatar.models.expression import ExpressionEncoder, Readings
-from freeavatar.train.shards import Crops, Shards
+from freeavatar.train.shards import JITTER, Crops, Shards
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def losses(read: Readings, batch: dict[str, Tensor], spread: Tensor) -> dict[str
     # Half of the shapes rest in most pictures: moving ones weigh more.
     shape_error = F.smooth_l1_loss(read.arkit, batch["arkit"], beta=0.1, reduction="none") * batch["mask"] * (1 + 3 * batch["arkit"])
     pose_error = ((read.head_pose - batch["head_pose"]) / read.head_pose.new_tensor([0.25, 0.2, 0.1, 0.01, 0.01, 0.06])).square()
-    align_error = ((read.align - batch["align"]) / read.align.new_tensor([0.022, 0.022, 0.04, 0.05])).square()
+    align_error = ((read.align - batch["align"]) / read.align.new_tensor(JITTER)).square()
     return {
         "movement": mean(wrong),
         "arkit": mean(shape_error.sum(1) / batch["mask"].sum(1)) * 40,

@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from freeavatar.errors import SourceError
 from freeavatar.train import webcam
-from freeavatar.train.shards import jitter_matrix
+from freeavatar.train.shards import JITTER, cut, decode, stored_matrix
+from freeavatar.types import Image
 
 
 class RealFaces:
@@ -36,10 +36,7 @@ class RealFaces:
             images = np.stack([self._crop(int(i)) for i in rows])
             yield {"image": torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), "arkit": self.arkit[rows], "mask": self.mask[rows]}
 
-    def _crop(self, i: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        image = np.asarray(cv2.imdecode(self.jpegs[i], cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
-        jitter = self.rng.normal(0, (0.022, 0.022, 0.04, 0.05))
-        margin = (image.shape[0] - self.size) / 2
-        matrix = jitter_matrix(jitter, self.size) @ np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]])
-        crop = cv2.warpAffine(np.ascontiguousarray(image), matrix, (self.size, self.size), borderMode=cv2.BORDER_REPLICATE)
-        return webcam.degrade(np.asarray(crop, np.uint8), self.rng)
+    def _crop(self, i: int) -> Image:
+        image = decode(self.jpegs[i])
+        matrix = stored_matrix(self.rng.normal(0, JITTER), self.size, image.shape[0])
+        return webcam.degrade(cut(image, matrix, self.size), self.rng)

@@ -16,9 +16,12 @@ from torch.utils.data import IterableDataset, get_worker_info
 from freeavatar import rotation
 from freeavatar.errors import SourceError
 from freeavatar.train import webcam
+from freeavatar.types import Image
 
 CROP_FIELD_OF_VIEW: Final = math.radians(20)
 """Vertical field of view of the camera that a crop is taken to come from: the frame of the encoder's head pose."""
+JITTER: Final = (0.022, 0.022, 0.04, 0.05)
+"""Standard deviation of a training crop's dx, dy (fractions of the crop), log scale and roll (radians) from the ideal one."""
 BENT: Final = 0.7
 """Share of crops that are bent into another face."""
 NEGATIVES: Final = 0.06
@@ -56,7 +59,24 @@ class Shards:
 
     def image(self, i: int) -> NDArray[np.uint8]:
         """(SIDE, SIDE, 3) RGB uint8 crop with margin."""
-        return np.ascontiguousarray(np.asarray(cv2.imdecode(self.jpegs[i], cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
+        return decode(self.jpegs[i])
+
+
+def decode(jpeg: NDArray[np.uint8]) -> Image:
+    """(SIDE, SIDE, 3) RGB uint8 crop with margin, as it is stored."""
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
+
+
+def cut(image: Image, matrix: NDArray[np.floating], size: int) -> Image:
+    """(size, size, 3) training crop of a stored one; ``matrix`` (2, 3) goes from stored pixels to the crop's."""
+    crop = cv2.warpAffine(image, np.asarray(matrix), (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
+def stored_matrix(jitter: NDArray[np.floating], size: int, side: int) -> NDArray[np.float64]:
+    """(2, 3) map from the pixels of a stored crop, ``side`` wide with its margin, to those of a displaced crop."""
+    margin = (side - size) / 2
+    return np.asarray(jitter_matrix(jitter, size) @ np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]]))
 
 
 def jitter_matrix(jitter: NDArray[np.floating], size: int) -> NDArray[np.float64]:
@@ -112,20 +132,17 @@ class Crops(IterableDataset[dict[str, Tensor]]):
         image = self.shards.image(i)
         jitter = np.zeros(4)
         if self.augment:
-            jitter = rng.normal(0, (0.022, 0.022, 0.04, 0.05)).clip((-0.07, -0.07, -0.12, -0.2), (0.07, 0.07, 0.12, 0.2))
-        matrix = jitter_matrix(jitter, self.size)
-        margin = (image.shape[0] - self.size) / 2
-        matrix = matrix @ np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]])
+            jitter = rng.normal(0, JITTER).clip((-0.07, -0.07, -0.12, -0.2), (0.07, 0.07, 0.12, 0.2))
+        matrix = stored_matrix(jitter, self.size, image.shape[0])
         good = 1.0
         if self.augment and rng.random() < NEGATIVES:
             good = 0.0
             matrix = webcam.spoilt_crop(self.size, image.shape[0], rng)
-        crop = cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        crop = cut(image, matrix, self.size)
         if self.augment:
-            picture = np.asarray(crop, np.uint8)
-            crop = webcam.degrade(webcam.bend(picture, rng) if rng.random() < BENT else picture, rng)
+            crop = webcam.degrade(webcam.bend(crop, rng) if rng.random() < BENT else crop, rng)
         return {
-            "image": np.asarray(crop),
+            "image": crop,
             "head_pose": jittered_pose(self.shards.labels["pose"][i], self.shards.labels["centre"][i], jitter),
             "align": jitter.astype(np.float32),
             "confidence": np.float32(good),  # type: ignore[dict-item]
