@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from freeavatar.encoder import Encoder
 from freeavatar.errors import WeightsError
 from freeavatar.network import WEIGHTS, check_graph, open_session, read_config
+from freeavatar.providers import CPU
 from freeavatar.rig import Rig
+from freeavatar.tensors import read_tensors
 from freeavatar.types import Expression, RigFrame, Vector
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 _FIELDS = {"encoder_sha256": str, "feature_version": int, "feature_size": int, "code_size": int, "query_size": int, "rigs": dict}
-_MAX_AVATARS_BYTES: Final = 256 << 20
 
 
 class Animator:
@@ -59,7 +60,7 @@ class Animator:
         folder = path or WEIGHTS / "animator"
         config = read_config(folder, _FIELDS)
         avatars = _read_avatars(folder, config)
-        session = open_session(folder, config["sha256"], threads)
+        session = open_session(folder, config, threads, CPU)  # so small that the way to another device costs more
         inputs = {"feature": (None, config["feature_size"]), "code": (None, config["code_size"]), "queries": (None, config["query_size"])}
         check_graph(folder, session, inputs, {"values": (None, None)})
         return cls(config, session, avatars)
@@ -115,24 +116,9 @@ class Animator:
 
 def _read_avatars(folder: Path, config: dict[str, Any]) -> dict[str, Vector]:
     """The code (K,) and queries (N, Q) of every avatar, checked against the config."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    path = folder / "avatars.safetensors"
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_AVATARS_BYTES + 1)
-        avatars = load(data)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); install the weights again") from error
-    except (SafetensorError, ValueError) as error:
-        raise WeightsError(f"{path}: is not a valid safetensors file ({error}); install the weights again") from error
-    expected: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, controls in config["rigs"].items():
         if not isinstance(controls, list) or len(set(map(str, controls))) != len(controls):
             raise WeightsError(f"{folder / 'config.json'}: rigs.{name} must be a list of distinct control names")
-        expected |= {f"{name}.code": (config["code_size"],), f"{name}.queries": (len(controls), config["query_size"])}
-    found = {name: value.shape for name, value in avatars.items()}
-    if found != expected or any(value.dtype != np.float32 for value in avatars.values()):
-        raise WeightsError(f"{path}: expected float32 {expected}, found {found}; install the weights again")
-    return avatars
+        shapes |= {f"{name}.code": (config["code_size"],), f"{name}.queries": (len(controls), config["query_size"])}
+    return read_tensors(folder / "avatars.safetensors", shapes)

@@ -10,12 +10,15 @@ from freeavatar.arkit import NAMES
 from freeavatar.errors import WeightsError
 from freeavatar.face.alignment import TEMPLATE
 from freeavatar.network import WEIGHTS, check_graph, open_session, read_config
+from freeavatar.providers import short_name
 from freeavatar.types import Expression, FaceCrop
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-_FIELDS = {"name": str, "size": int, "crop_template": str, "feature_version": int, "feature_size": int, "embedding_size": int}
+FIELDS = {"name": str, "size": int, "crop_template": str, "feature_version": int, "feature_size": int, "embedding_size": int}
+OPTIONAL = {"precision": str, "variants": dict, "architecture": dict}
+_MAX_SIZE = 1024
 
 
 class Encoder:
@@ -27,8 +30,8 @@ class Encoder:
         feature_size: length of ``Expression.feature``.
         embedding_size: length of ``Expression.embedding``.
         feature_version: version of the feature space.
-        sha256: identity of the network; animators store it and refuse another.
-        provider: the ONNX Runtime provider in use.
+        sha256: identity of the network, at whatever precision it runs; animators store it and refuse another.
+        provider: what runs it: ``cpu``, ``cuda``, ... (:mod:`freeavatar.providers`).
     """
 
     def __init__(self, config: dict[str, Any], session: "InferenceSession") -> None:
@@ -38,28 +41,34 @@ class Encoder:
         self.embedding_size: int = config["embedding_size"]
         self.feature_version: int = config["feature_version"]
         self.sha256: str = config["sha256"]
-        self.provider: str = session.get_providers()[0]
+        self.provider = short_name(session.get_providers()[0])
         self._session = session
         self._outputs = [node.name for node in session.get_outputs()]
 
     @classmethod
-    def load(cls, path: Path | None = None, threads: int | None = None) -> Self:
+    def load(cls, path: Path | None = None, threads: int | None = None, provider: str | None = None, precision: str | None = None) -> Self:
         """Load a weights folder.
 
         Args:
             path: folder with config.json and model.onnx; None takes the shipped one.
             threads: CPU threads; None leaves the choice to ONNX Runtime.
+            provider: what runs it, a name from :mod:`freeavatar.providers`, such as ``tensorrt``; None takes the best one
+                that starts, and says so in the log where that is not the best one installed.
+            precision: ``float32`` or ``int8``; None takes what the folder holds for the provider.
 
         Raises:
-            WeightsError: the weights are missing, damaged, or made for another crop or graph.
+            WeightsError: the weights are missing, damaged, or made for another crop or graph; or the provider is unknown,
+                not installed or does not start.
         """
         folder = path or WEIGHTS / "encoder"
-        config = read_config(folder, _FIELDS)
+        config = read_config(folder, FIELDS, OPTIONAL)
         if config["crop_template"] != TEMPLATE:
             raise WeightsError(
                 f"{folder}: trained on the crop {config['crop_template']!r}, this version cuts {TEMPLATE!r}; use matching weights"
             )
-        session = open_session(folder, config["sha256"], threads)
+        if config["size"] > _MAX_SIZE:
+            raise WeightsError(f"{folder / 'config.json'}: size is {config['size']}; expected at most {_MAX_SIZE}")
+        session = open_session(folder, config, threads, provider, precision)
         size, shapes = config["size"], {"feature": config["feature_size"], "embedding": config["embedding_size"]}
         shapes |= {"arkit": len(NAMES), "gaze": 2, "head_pose": 6, "align": 4}
         check_graph(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freeavatar import arkit
+from freeavatar.bounded import read_bounded
 from freeavatar.errors import RigError
 from freeavatar.types import Vector
 
@@ -171,13 +172,7 @@ def load_rig(name: str | Path) -> Rig:
         RigError: there is no such rig, or its rig.toml is invalid.
     """
     file = _find(name)
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(_MAX_TOML + 1)
-    except OSError as error:
-        raise RigError(f"{file}: cannot be read ({error.strerror})") from error
-    if len(data) > _MAX_TOML:
-        raise RigError(f"{file}: is larger than {_MAX_TOML >> 20} MB, which no rig.toml is")
+    data = read_bounded(file, _MAX_TOML, RigError, "expected a rig.toml")
     try:
         document = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:

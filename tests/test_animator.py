@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,8 +93,8 @@ def test_only_its_own_encoder_is_accepted(folder: Path, weights: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"query_size": 6}, "expected float32"),
-        ({"rigs": {}}, "expected float32"),
+        ({"query_size": 6}, r"tensor tiny\.queries has shape \(4, 5\), expected \(4, 6\)"),
+        ({"rigs": {}}, r"unknown tensor tiny\.code"),
         ({"rigs": {"tiny": ["a", "a", "b", "c"]}}, "distinct"),
         ({"rigs": {"tiny": "abcd"}}, "list of distinct"),
         ({"rigs": []}, "rigs must be"),
@@ -114,10 +116,20 @@ def test_damaged_avatars_are_refused(folder: Path, content: bytes) -> None:
         Animator.load(folder)
 
 
-def test_avatars_of_another_type_are_refused(folder: Path) -> None:
-    path = folder / "avatars.safetensors"
-    save_file({name: value.astype(np.float16) for name, value in load_file(path).items()}, path)
-    with pytest.raises(WeightsError, match="expected float32"):
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda t: t.pop("tiny.code"), r"lacks the tensor tiny\.code"),
+        (lambda t: t.update({"tiny.code": t["tiny.code"][:2]}), r"tiny\.code has shape \(2,\), expected \(3,\)"),
+        (lambda t: t.update({"tiny.code": t["tiny.code"].astype(np.int64)}), r"tiny\.code is int64"),
+        (lambda t: t.update({"tiny.code": t["tiny.code"] * np.float32(np.nan)}), r"tiny\.code holds NaN"),
+    ],
+)
+def test_an_avatar_that_does_not_fit_is_refused_by_its_tensors_name(folder: Path, edit: Callable[[Any], object], message: str) -> None:
+    tensors = load_file(path := folder / "avatars.safetensors")
+    edit(tensors)
+    save_file(tensors, path)
+    with pytest.raises(WeightsError, match=message):
         Animator.load(folder)
 
 

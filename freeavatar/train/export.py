@@ -1,4 +1,4 @@
-"""From a trained network to the folder that ships: config.json, model.onnx, fp16 model.safetensors."""
+"""From a trained network to the folder that ships: config.json, model.onnx, fp16 model.safetensors; and back."""
 
 import hashlib
 import json
@@ -7,17 +7,29 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from freeavatar.encoder import FIELDS, OPTIONAL
 from freeavatar.errors import WeightsError
 from freeavatar.face.alignment import TEMPLATE
 from freeavatar.models.expression import OUTPUTS, ExpressionEncoder
+from freeavatar.network import PRECISIONS, read_config
+from freeavatar.tensors import read_tensors
+from freeavatar.train.quantise import Difference, quantise
 
-PARITY = 1e-3
-"""Largest difference allowed between the exported graph and the network."""
+PARITY: Final = 1e-4
+"""Largest difference allowed between an output of the float graph and the network's, relative to the output's largest value.
+
+Relative, because outputs have units of their own (a gaze of 0.1 rad, a feature of 3); to the largest value rather than to
+each, because a sum that happens to come out near zero keeps the rounding error of its terms.
+"""
+_LARGEST: Final = 1024
+"""No number of an encoder's architecture is larger."""
 
 
 class _EncoderGraph(nn.Module):
@@ -58,47 +70,170 @@ def write_onnx(
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     actual = session.run(None, {k: v.numpy() for k, v in zip(inputs, example, strict=True)})
     for name, a, b in zip(outputs, expected, actual, strict=True):
-        if not (worst := float(np.abs(a.numpy() - b).max())) <= PARITY:
-            raise WeightsError(f"{name} of the exported graph differs by {worst:.1e}; expected at most {PARITY}")
+        worst = float(np.abs(a.numpy() - b).max() / np.abs(a.numpy()).max())
+        if not worst <= PARITY:
+            raise WeightsError(f"{name} of the exported graph differs by {worst:.1e} of its scale; expected at most {PARITY}")
 
 
 def write_folder(folder: Path, fill: Callable[[Path], dict[str, object]]) -> None:
     """Fill a folder of weights in a temporary place, then move its files in; ``fill`` returns the config.
 
-    Other files of the folder, such as the model card, stay.
+    Other files of the folder, such as the model card, stay; graphs of an earlier export do not.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        config = fill(Path(scratch))
-        config["sha256"] = hashlib.sha256((Path(scratch) / "model.onnx").read_bytes()).hexdigest()
-        (Path(scratch) / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        place = Path(scratch)
+        config = fill(place)
+        config["sha256"] = _sha256(place / "model.onnx")
+        if variants := {path.stem.removeprefix("model_"): _sha256(path) for path in sorted(place.glob("model_*.onnx"))}:
+            config["variants"] = variants
+        (place / "config.json").write_text(json.dumps(config, indent=1) + "\n")
         # The config goes last: it names the graph's hash, so a folder is whole once the config is there.
-        for file in sorted(Path(scratch).iterdir(), key=lambda f: f.name == "config.json"):
+        for file in sorted(place.iterdir(), key=lambda f: f.name == "config.json"):
             staged = folder / f".{file.name}.tmp"
             shutil.copyfile(file, staged)
             os.replace(staged, folder / file.name)
+        for stale in folder.glob("model_*.onnx"):
+            if not (place / stale.name).exists():
+                stale.unlink()
 
 
-def export_encoder(model: ExpressionEncoder, size: int, folder: Path, name: str) -> None:
+def export_encoder(
+    model: ExpressionEncoder,
+    size: int,
+    folder: Path,
+    name: str,
+    architecture: Mapping[str, Any] | None = None,
+    calibration: NDArray[np.uint8] | None = None,
+    precision: str = "float32",
+) -> Difference | None:
     """Write the encoder's weights folder.
+
+    With ``calibration`` it holds the graph at both precisions: ``model.onnx`` at ``precision``, which is what a CPU runs
+    unless told otherwise, and the other one as ``model_<precision>.onnx``.
 
     Args:
         model: trained, in evaluation mode.
         size: side of its crop in pixels.
         folder: such as ``freeavatar/weights/encoder``.
         name: what the weights call themselves.
+        architecture: what the model was built from, as its checkpoint has it; None leaves it out, and then
+            :func:`load_weights` cannot build the model again.
+        calibration: (N, 3, size, size) RGB crops as augmented for training; about twice ``quantise.CROPS``.
+        precision: of ``model.onnx``: ``float32`` or, given calibration crops, ``int8``.
+
+    Returns:
+        What quantisation changes, given calibration crops.
+
+    Raises:
+        WeightsError: no such precision, a graph that differs from the network, or an int8 graph that reads other expressions.
     """
     from safetensors.torch import save_file
 
+    if precision not in PRECISIONS or (precision == "int8" and calibration is None):
+        raise WeightsError(f"cannot export at precision {precision!r}; expected float32, or int8 with crops to calibrate on")
+    if architecture is not None and _shapes(architecture) != {name: tuple(value.shape) for name, value in _learnt(model).items()}:
+        raise WeightsError(f"the encoder {name} was not built from the architecture {architecture!r:.160}; export with its own")
+    difference = None
+
     def fill(place: Path) -> dict[str, object]:
+        nonlocal difference
+        graph, other = place / "model.onnx", place / "model_int8.onnx"
         example = torch.rand(2, 3, size, size) * 255
         axes = {key: {0: "batch"} for key in ("image", *OUTPUTS)}
-        write_onnx(_EncoderGraph(model), [example], place / "model.onnx", ["image"], OUTPUTS, axes)
-        half = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-        save_file(half, place / "model.safetensors")
-        return {
+        write_onnx(_EncoderGraph(model), [example], graph, ["image"], OUTPUTS, axes)
+        if calibration is not None:
+            difference = quantise(graph, calibration, other)
+        if precision == "int8":
+            graph.rename(place / "model_float32.onnx")
+            other.rename(graph)
+        save_file(_half(model), place / "model.safetensors")
+        config = {
             "format": 1, "name": name, "size": size, "crop_template": TEMPLATE, "feature_version": 1,
             "feature_size": model.to_feature.out_features, "embedding_size": model.to_embedding.out_features,
+            "precision": precision,
         }  # fmt: skip
+        return config if architecture is None else {**config, "architecture": dict(architecture)}
 
     write_folder(folder, fill)
+    return difference
+
+
+def load_weights(folder: Path) -> ExpressionEncoder:
+    """The encoder of a weights folder, to go on training or to look into; at the precision of its file, 16 bits.
+
+    The folder may come from anywhere: nothing of it is run, and nothing is allocated beyond the size of its files.
+
+    Raises:
+        WeightsError: the config or the safetensors file is missing or damaged, or a tensor is missing, unknown, of another
+            shape than the config's architecture gives it, or not finite.
+    """
+    config = read_config(folder, FIELDS, OPTIONAL)
+    if "architecture" not in config:
+        raise WeightsError(f"{folder / 'config.json'}: lacks architecture; export the weights again")
+    arguments = {key: _checked(folder, key, value) for key, value in config["architecture"].items()}
+    try:
+        shapes = _shapes(arguments)
+    except Exception as error:  # whatever torch makes of numbers that do not go together
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{folder / 'config.json'}: no encoder has this architecture ({reason:.120})") from error
+    tensors = read_tensors(folder / "model.safetensors", shapes)
+    model = ExpressionEncoder(**arguments)
+    model.load_state_dict(model.state_dict() | {name: torch.from_numpy(value) for name, value in tensors.items()})
+    _try(model.eval(), folder, config)
+    return model
+
+
+def check_exported(model: ExpressionEncoder, folder: Path) -> None:
+    """Refuse a weights folder that was not exported from the model: its hash would vouch for other features.
+
+    Raises:
+        WeightsError: a tensor of the folder is not the model's.
+    """
+    wanted = _half(model)
+    found = read_tensors(folder / "model.safetensors", {name: tuple(value.shape) for name, value in wanted.items()})
+    for name, value in wanted.items():
+        if not np.array_equal(value.float().numpy(), found[name]):
+            raise WeightsError(f"{folder}: was not exported from this encoder checkpoint ({name} differs); export it again")
+
+
+def _learnt(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors that a network needs to run; a batch normalisation's count of its steps is none of them."""
+    return {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+
+
+def _shapes(architecture: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of an encoder that is not built."""
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in _learnt(ExpressionEncoder(**architecture)).items()}
+
+
+def _half(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.half().cpu().contiguous() for name, value in _learnt(model).items()}
+
+
+@torch.inference_mode()
+def _try(model: ExpressionEncoder, folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a network that does not take the config's crops or give its outputs: not every number shows in a shape."""
+    size = config["size"]
+    if model.size != size:
+        raise WeightsError(f"{folder / 'config.json'}: size is {size}, that of the architecture {model.size}; export the weights again")
+    try:
+        read = model(torch.zeros(1, 3, size, size))
+    except RuntimeError as error:
+        raise WeightsError(f"{folder}: the network does not run on crops of {size} pixels; export the weights again") from error
+    for name, wanted in (("feature", config["feature_size"]), ("embedding", config["embedding_size"])):
+        if (found := getattr(read, name)).shape != (1, wanted) or not torch.isfinite(found).all():
+            raise WeightsError(f"{folder}: {name} comes out as {tuple(found.shape)}, expected {(1, wanted)} finite numbers")
+
+
+def _checked(folder: Path, key: str, value: Any) -> Any:
+    """A value of an architecture that is safe to build a network with."""
+    numbers = value if isinstance(value, list) and len(value) <= 16 else [value]
+    if not all(type(n) in (int, float) and 0 <= n <= _LARGEST for n in numbers):
+        raise WeightsError(f"{folder / 'config.json'}: architecture.{key:.40} must be numbers from 0 to {_LARGEST}, not {value!r:.60}")
+    return tuple(numbers) if isinstance(value, list) else value
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
