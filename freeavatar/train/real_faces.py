@@ -1,42 +1,117 @@
-"""Real faces with a teacher's scores (``tools/weak_labels``), jittered and degraded like the synthetic ones."""
+"""Real faces with emotion labels and a teacher's scores (``tools/weak_labels``), jittered and degraded like the synthetic ones."""
 
-import itertools
+import hashlib
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from freeavatar.errors import SourceError
-from freeavatar.train import webcam
-from freeavatar.train.shards import JITTER, cut, decode, stored_matrix
+from freeavatar.train import pictures
+from freeavatar.train.emotion import EMOTIONS
+from freeavatar.train.shards import JITTER, augment, cut, decode, stored_matrix
 from freeavatar.types import Image
+
+SELECTION: Final = 0.08
+"""Share of people that choose between models and are never trained on."""
+_SALT: Final = 18
+"""Of the ways to carve people off, one that gives the selection many people with rare emotions and nobody with hundreds of pictures."""
+
+
+def for_selection(person: str) -> bool:
+    """Does this person belong to the people that models are selected on? Depends on the name alone."""
+    digest = hashlib.sha256(f"{_SALT} {person}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < SELECTION * 2**64
 
 
 class RealFaces:
-    """Endless batches of ``image (B,3,S,S) uint8``, ``arkit (B,52)`` and ``mask (B,52)``.
+    """Batches of real faces, each a pure function of seed, rank and step.
+
+    Rare emotions and rarely seen people are drawn more often than they occur: a face's chance is inverse to the square
+    root of how many faces share its label, and of how many its person has.
+
+    Args:
+        path: file written by ``tools/weak_labels``.
+        size: side of the crops in pixels.
+        batch: faces a batch.
+        seed: seed of all chance.
+        people: whose faces.
+        rank: number of the process in distributed training; each draws its own faces.
+
+    Attributes:
+        jpegs: the stored crops of these people.
+        labels: (N,) emotion names; ``persons``: (N,) names of the people.
+        arkit: (N, 52) the teacher's scores; ``mask``: (N, 52) 1 where the teacher is to be believed.
 
     Raises:
-        SourceError: the file does not exist.
+        SourceError: the file is missing or damaged, or more than 1 % of its pictures are.
     """
 
-    def __init__(self, path: Path, size: int, batch: int, seed: int) -> None:
-        if not path.is_file():
-            raise SourceError(f"no real faces at {path}: make them with  python tools/weak_labels.py {path}")
-        with np.load(path, allow_pickle=False) as z:
-            data, offsets = z["jpeg"], z["offsets"]
-            self.jpegs = [data[a:b] for a, b in itertools.pairwise(offsets)]
-            self.arkit, self.mask = torch.from_numpy(z["arkit"]), torch.from_numpy(z["mask"])
-        self.size, self.batch, self.rng = size, batch, np.random.default_rng(seed)
+    def __init__(
+        self, path: Path, size: int, batch: int, seed: int, people: Literal["training", "selection"] = "training", rank: int = 0
+    ) -> None:
+        command = f"python tools/weak_labels.py {path}"
+        jpegs, arrays = pictures.load(path, ("arkit", "mask", "label", "person"), command)
+        n = len(jpegs)
+        shapes = {"arkit": (n, 52), "mask": (n, 52), "label": (n,), "person": (n,)}
+        wrong = [k for k, shape in shapes.items() if arrays[k].shape != shape or (len(shape) == 1) != (arrays[k].dtype.kind == "U")]
+        if wrong or not (np.isfinite(arrays["arkit"]).all() and np.isin(arrays["label"], EMOTIONS).all()):
+            raise SourceError(f"{path}: {wrong[0] if wrong else 'a score or a label'} is not as expected; make it again with  {command}")
+        rows = pictures.intact(jpegs, path)
+        rows = rows[[for_selection(str(p)) == (people == "selection") for p in arrays["person"][rows]]]
+        if not len(rows):
+            raise SourceError(f"{path}: has no faces of people for {people}; make it again with  {command}")
+        self.jpegs = [jpegs[i] for i in rows]
+        self.labels, self.persons = arrays["label"][rows], arrays["person"][rows]
+        self.arkit, self.mask = (torch.from_numpy(arrays[k][rows].astype(np.float32)) for k in ("arkit", "mask"))
+        self._size, self._batch, self._seed = size, batch, [seed, rank]
+        self._label = torch.tensor([EMOTIONS.index(label) for label in self.labels])
+        _, person, pictures_of = np.unique(self.persons, return_inverse=True, return_counts=True)
+        self._person = torch.from_numpy(person.astype(np.int64))
+        chance = 1 / np.sqrt(np.bincount(self._label)[self._label] * pictures_of[person])
+        self._chance = chance / chance.sum()
+
+    def __len__(self) -> int:
+        return len(self.jpegs)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        while True:
-            rows = self.rng.integers(0, len(self.jpegs), self.batch)
-            images = np.stack([self._crop(int(i)) for i in rows])
-            yield {"image": torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), "arkit": self.arkit[rows], "mask": self.mask[rows]}
+        return map(self.batch, count())
 
-    def _crop(self, i: int) -> Image:
-        image = decode(self.jpegs[i])
-        matrix = stored_matrix(self.rng.normal(0, JITTER), self.size, image.shape[0])
-        return webcam.degrade(cut(image, matrix, self.size), self.rng)
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """The faces of one step.
+
+        Returns:
+            ``image (B,3,S,S) uint8``, displaced; ``view (B,3,S,S) uint8``, the same faces displaced, bent and degraded anew;
+            ``arkit (B,52)``, ``mask (B,52)``; ``label (B,) int64``, places in
+            :data:`freeavatar.train.emotion.EMOTIONS`; ``person (B,) int64``.
+        """
+        rng = np.random.default_rng([*self._seed, step])
+        rows = rng.choice(len(self), self._batch, p=self._chance)
+        image, view = (stack([view_of(self.jpegs[i], self._size, rng, spoilt) for i in rows]) for spoilt in (False, True))
+        labels = {"arkit": self.arkit, "mask": self.mask, "label": self._label, "person": self._person}
+        return {"image": image, "view": view, **{k: v[rows] for k, v in labels.items()}}
+
+    def straight(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """(n, 3, S, S) uint8: the ideal crops of the rows ``start`` to ``stop``, to judge a model by."""
+        return stack([_cut(decode(jpeg), np.zeros(4), self._size) for jpeg in self.jpegs[start:stop]])
+
+
+def view_of(jpeg: pictures.Jpeg, size: int, rng: np.random.Generator, spoilt: bool = True) -> Image:
+    """(size, size, 3) crop of a stored picture, displaced by chance; augmented as well where it is to be ``spoilt``."""
+    jitter = rng.normal(0, JITTER)
+    crop = _cut(decode(jpeg), jitter, size)
+    return augment(crop, rng, jitter) if spoilt else crop
+
+
+def stack(images: list[Image]) -> Tensor:
+    """(B, 3, S, S) uint8 batch of (S, S, 3) images."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+
+
+def _cut(image: Image, jitter: NDArray[np.floating], size: int) -> Image:
+    return cut(image, stored_matrix(jitter, size, image.shape[0]), size)
