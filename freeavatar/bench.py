@@ -36,7 +36,9 @@ class Report:
     """``total`` is face, encoder and animator together; ``mediapipe`` is the landmarker with its scores."""
 
 
-def bench(spec: str | Path, rig: str | Path = "human", frames: int = 300, threads: int | None = None) -> Report:
+def bench(
+    spec: str | Path, rig: str | Path = "human", frames: int = 300, threads: int | None = None, provider: str | None = None
+) -> Report:
     """Run a clip through all stages one after the other; the order of ours and MediaPipe's alternates from frame to frame.
 
     Args:
@@ -44,6 +46,7 @@ def bench(spec: str | Path, rig: str | Path = "human", frames: int = 300, thread
         rig: the rig to drive.
         frames: at most so many frames.
         threads: CPU threads of the encoder; None leaves the choice to ONNX Runtime.
+        provider: what runs the encoder; None takes the best one that starts.
 
     Raises:
         FreeAvatarError: the clip, the rig or the weights are not usable, or no face is found.
@@ -51,7 +54,7 @@ def bench(spec: str | Path, rig: str | Path = "human", frames: int = 300, thread
     if frames < 1 or (threads is not None and threads < 1):
         raise SourceError("frames and threads must be 1 or more")
     avatar = load_rig(rig)
-    encoder, animator = load_models(threads)
+    encoder, animator = load_models(threads, provider)
     size, counted, watch, warm_up = "", 0, Stopwatch(), Stopwatch()
     with (
         open_source(spec) as source,

@@ -119,6 +119,7 @@ def live(
     mirror: bool = False,
     frames: Annotated[int | None, arg(metavar="N")] = None,
     seconds: Annotated[float | None, arg(metavar="S")] = None,
+    provider: Annotated[str | None, arg(metavar="NAME")] = None,
     json: bool = False,
 ) -> int:
     """Drive an avatar in another program from a camera, until Ctrl-C.
@@ -132,6 +133,7 @@ def live(
         mirror: send the mirror image: left and right swapped.
         frames: stop after so many frames.
         seconds: stop after so many seconds.
+        provider: what runs the encoder: cpu, cuda, tensorrt, ...; the best one that starts if omitted.
         json: print the summary as JSON.
     """
     from freeavatar.live import live as job
@@ -140,7 +142,7 @@ def live(
     def ready(line: str) -> None:
         print(f"freeavatar: {line}", file=sys.stderr, flush=True)
 
-    done = job(source, rig, osc, osc_prefix, loop=loop, mirror=mirror, frames=frames, seconds=seconds, ready=ready)
+    done = job(source, rig, osc, osc_prefix, loop=loop, mirror=mirror, frames=frames, seconds=seconds, provider=provider, ready=ready)
     summary = f"{done.frames} frames in {done.seconds:.1f} s, a face in {done.faces}, {done.skipped} skipped, {done.unsent} unsent"
     return _report(done, json, summary, *lines(done.stages))
 
@@ -205,6 +207,7 @@ def bench(
     rig: _RigName = "human",
     frames: Annotated[int, arg(metavar="N")] = 300,
     threads: Annotated[int | None, arg(metavar="N")] = None,
+    provider: Annotated[str | None, arg(metavar="NAME")] = None,
     json: bool = False,
 ) -> int:
     """Time every stage on this machine beside MediaPipe's own landmarker, on the same frames.
@@ -214,19 +217,20 @@ def bench(
         rig: the rig to drive.
         frames: time at most so many frames.
         threads: CPU threads of the encoder; automatic if omitted.
+        provider: what runs the encoder: cpu, cuda, tensorrt, ...; the best one that starts if omitted.
         json: print the report as JSON.
     """
     from freeavatar.bench import bench as job
     from freeavatar.demo import CLIP
     from freeavatar.stopwatch import lines
 
-    done = job(input or CLIP, rig, frames, threads)
+    done = job(input or CLIP, rig, frames, threads, provider)
     machine = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in done.machine.items())
     return _report(done, json, f"{done.source}, {done.size}, {done.frames} frames; {machine}", *lines(done.stages))
 
 
 def train(stage: Annotated[Positional[str], arg(metavar="STAGE")]) -> int:
-    """Train one stage: "expression" or "animator"; "freeavatar train STAGE --help" lists its settings.
+    """Train one stage: "mae", "expression" or "animator"; "freeavatar train STAGE --help" lists its settings.
 
     Args:
         stage: the stage to train.
@@ -239,7 +243,7 @@ def _train(words: Sequence[str]) -> int:
     try:
         from freeavatar.train.stages import main as run
     except ImportError as error:
-        if (error.name or "").split(".")[0] not in ("torch", "onnx", "scipy", "moderngl"):
+        if (error.name or "").split(".")[0] not in ("torch", "onnx", "scipy", "moderngl", "tensorboard"):
             raise
         raise MissingExtraError("Training", str(error.name), "train") from error
     return run(words)

@@ -82,6 +82,7 @@ def live(
     mirror: bool = False,
     frames: int | None = None,
     seconds: float | None = None,
+    provider: str | None = None,
     ready: Callable[[str], None] = lambda _: None,
 ) -> Summary:
     """Drive a rig until the source ends, a limit is reached, or SIGINT or SIGTERM arrives.
@@ -95,6 +96,7 @@ def live(
         mirror: send the performer's mirror image.
         frames: stop after so many frames.
         seconds: stop after so many seconds.
+        provider: what runs the encoder; None takes the best one that starts.
         ready: called with one line once everything is open and the first frame is awaited.
 
     Raises:
@@ -106,7 +108,7 @@ def live(
         stop = stack.enter_context(stop_on(signal.SIGINT, signal.SIGTERM))
         avatar = load_rig(rig)
         sink = stack.enter_context(OscSink(osc, prefix))
-        encoder, animator = load_models()
+        encoder, animator = load_models(provider=provider)
         source = stack.enter_context(open_source(spec, loop=loop))
         tracker = stack.enter_context(FaceTracker(still=source.still, size=encoder.size))
         presence, smooth, reflect = Presence(avatar, source.still), RigFilter(avatar), Mirror(avatar)

@@ -27,14 +27,17 @@ class Pipeline:
         rig: a rig, its name, or its folder.
         still: the pictures have nothing to do with each other; False follows the face from one to the next.
         threads: CPU threads of the encoder; None leaves the choice to ONNX Runtime.
+        provider: what runs the encoder, a name from :mod:`freeavatar.providers`; None takes the best one that starts.
 
     Raises:
         FreeAvatarError: the rig, the weights or the face model cannot be loaded.
     """
 
-    def __init__(self, rig: Rig | str | Path = "human", *, still: bool = False, threads: int | None = None) -> None:
+    def __init__(
+        self, rig: Rig | str | Path = "human", *, still: bool = False, threads: int | None = None, provider: str | None = None
+    ) -> None:
         self.rig = rig if isinstance(rig, Rig) else load_rig(rig)
-        self.encoder, self.animator = load_models(threads)
+        self.encoder, self.animator = load_models(threads, provider)
         self.tracker = FaceTracker(still=still, size=self.encoder.size)
         self._count = 0
 
@@ -67,13 +70,13 @@ class Pipeline:
         self.close()
 
 
-def load_models(threads: int | None = None) -> tuple[Encoder, Animator]:
+def load_models(threads: int | None = None, provider: str | None = None) -> tuple[Encoder, Animator]:
     """The shipped encoder and the animator that belongs to it.
 
     Raises:
         WeightsError: missing, damaged, or not made for each other.
     """
-    encoder, animator = Encoder.load(threads=threads), Animator.load()
+    encoder, animator = Encoder.load(threads=threads, provider=provider), Animator.load()
     animator.check_encoder(encoder)
     return encoder, animator
 
