@@ -3,19 +3,22 @@
 usage: python tools/render_dataset.py OUT [--images 25600] [--seed 1] [--workers 2] [--people training|held_out]
 
 Needs FREEAVATAR_DATA. A shard depends on the seed and its number alone, so the same command makes the same pictures and
-an interrupted run goes on where it stopped. Each shard is one npz:
+an interrupted run goes on where it stopped. Pictures come in comparisons of four (freeavatar_renderer.comparisons): rows
+4i to 4i+3 belong together. Each shard is one npz:
 
-    jpeg, offsets     the JPEG bytes of all crops, image i = jpeg[offsets[i]:offsets[i+1]]; crops are RGB,
-                      SIDE px wide and show MARGIN times the crop template, so that training can jitter them
+    jpeg, offsets     the JPEG bytes of all crops, image i = jpeg[offsets[i]:offsets[i+1]]; crops are RGB
+                      and have a margin around the crop template (freeavatar.train.pictures), so that training can jitter them
     movement (N,72)   skin movement (freeavatar_renderer.head_map.movement)
     arkit, mask (N,52) ARKit truth and what of it the head family can express
     gaze (N,2)        yaw, pitch, radians
     pose (N,3)        yaw, pitch, roll in the crop's own upright frame, radians
     centre (N,3)      x, y of the head's centre as fractions of the template crop, and the crop's side in metres
-    person (N,)       identity; family (N,) "valid" or "ict"
+    person (N,)       identity; family (N,) the head family
+    kind (N/4,2)      kind of each comparison's two triplets (freeavatar_renderer.comparisons.KINDS)
 """
 
 import argparse
+import itertools
 import multiprocessing
 import os
 import time
@@ -23,26 +26,24 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from freeavatar import rotation
 from freeavatar.face import FaceTracker, alignment
+from freeavatar.train.pictures import INNER, stored_crop
 from freeavatar.types import Frame
 from freeavatar_renderer import head_map
-from freeavatar_renderer.heads import Head, dress, load_ict, load_valid, reshape, valid_people
-from freeavatar_renderer.performance import random_scene
+from freeavatar_renderer.comparisons import compare
+from freeavatar_renderer.heads import Head, valid_people
+from freeavatar_renderer.people import Cast
 from freeavatar_renderer.portrait import PortraitRenderer, Scene, place
 
 PER_SHARD = 400
-PER_PERSON = 8
-"""Images of one invented identity before the next one is drawn."""
-SIDE = 160
-MARGIN = 1.25
-INNER = round(SIDE / MARGIN)
-RENDER_SIDE = 224
+PER_PAIR = 4
+"""Comparisons of one invented pair of people before the next pair is drawn."""
+RENDER_SIDE = 256
 SINGLE_THREADED = {"LP_NUM_THREADS": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 SPLITS = Path(__file__).with_name("splits.toml")
 
@@ -56,23 +57,11 @@ def people(split: str) -> tuple[list[str], tuple[int, int]]:
     return names, (first, last)
 
 
-def invent(rng: np.random.Generator, names: list[str], seeds: tuple[int, int], as_they_are: bool) -> Head:
-    """A person: a VALID head (reshaped, often in another's skin) or an ICT identity in a VALID skin."""
-    skin, hair = (load_valid(names[rng.integers(len(names))]).textures for _ in range(2))
-    body = skin["body"]
-    if rng.random() < 0.3 and not as_they_are:
-        # The atlas is shared, so two skins can be mixed.
-        other = load_valid(names[rng.integers(len(names))]).textures["body"]
-        if other.shape == body.shape:
-            body = np.asarray(cv2.addWeighted(body, 0.5, other, 0.5, 0), np.uint8)
-    if rng.random() < 0.4:
-        return dress(load_ict(int(rng.integers(*seeds))), body)
-    head = load_valid(names[rng.integers(len(names))])
-    if as_they_are:
-        return head
-    if rng.random() < 0.5:
-        head = dress(head, body, hair.get("hair"))
-    return reshape(head, rng) if rng.random() < 0.75 else head
+def cast(split: str) -> Cast:
+    """Who appears in a split: ``training`` people are varied, ``held_out`` ones appear as they are."""
+    names, ict = people(split)
+    first, last = tomllib.loads(SPLITS.read_text())["anny"][f"{split}_seeds"]
+    return Cast(tuple(names), ict, (first, last), invent=split == "training")
 
 
 def geometry(head: Head, scene: Scene, matrix: NDArray[np.floating], render_side: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -94,46 +83,52 @@ def render_shard(out: Path, seed: int, shard: int, split: str) -> int:
     if path.is_file():
         return PER_SHARD
     rng = np.random.default_rng([seed, shard])
-    names, seeds = people(split)
+    players = cast(split)
     renderer = PortraitRenderer(RENDER_SIDE)
-    rows: dict[str, list[object]] = {k: [] for k in ("movement", "arkit", "mask", "gaze", "pose", "centre", "person", "family")}
-    jpegs: list[NDArray[np.uint8]] = []
-    head = None
+    rows: list[dict[str, Any]] = []
+    kinds: list[tuple[int, int]] = []
     with FaceTracker(still=True) as tracker:
-        tries = 0
-        while len(jpegs) < PER_SHARD:
-            if tries > 4 * PER_SHARD:
-                raise SystemExit(f"shard {shard}: only {len(jpegs)} faces found in {tries} renders; is the landmarker's model right?")
-            if tries % PER_PERSON == 0 or head is None:
-                head = invent(rng, names, seeds, as_they_are=split == "held_out")
-            tries += 1
-            scene = random_scene(head, rng)
-            picture = renderer.render(head, scene)
-            found = tracker.track(Frame(picture, 0.0, 0))
-            if found is None:
-                continue
-            matrix = alignment.crop_matrix(found.landmarks, INNER).astype(np.float64)
-            # Pixel coordinates count from pixel centres; fractions of the crop count from its edge.
-            unit = (matrix + [[0, 0, 0.5]] * 2) / INNER
-            pose, centre = geometry(head, scene, unit, RENDER_SIDE)
-            if max(abs(centre[0] - 0.5), abs(centre[1] - 0.37)) > 0.15:
-                continue  # the landmarker locked on to something else
-            crop = alignment.warp(picture, matrix + [[0, 0, (SIDE - INNER) / 2]] * 2, SIDE)
-            jpegs.append(cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])[1].ravel())
-            row = {
-                "movement": scene.weights @ head_map.movement(head.family, head.names),
-                "arkit": head.arkit(scene.weights, scene.gaze),
-                "mask": head_map.expressible(head.family),
-                "gaze": scene.gaze, "pose": pose, "centre": centre, "person": head.name, "family": head.family,
-            }  # fmt: skip
-            for key, value in row.items():
-                rows[key].append(value)
+        for tries in itertools.count():
+            if len(rows) >= PER_SHARD:
+                break
+            if tries > PER_SHARD:
+                raise SystemExit(f"shard {shard}: only {len(rows)} faces found in {4 * tries} renders; is the landmarker's model right?")
+            if tries % PER_PAIR == 0:
+                pair = players.person(rng), players.person(rng)
+            drawn = compare(*(pair if rng.random() < 0.5 else pair[::-1]), rng)
+            four = [_row(head, scene, renderer, tracker) for head, scene in zip(drawn.heads, drawn.scenes, strict=True)]
+            if all(four):
+                rows += [row for row in four if row]
+                kinds.append(drawn.kinds)
+    jpegs = [row.pop("jpeg") for row in rows]
+    arrays = {k: np.array([row[k] for row in rows]) for k in rows[0]}
+    arrays = {k: v if v.dtype.kind == "U" else v.astype(np.float32) for k, v in arrays.items()}
     offsets = np.cumsum([0, *(len(j) for j in jpegs)])
-    arrays: dict[str, Any] = {k: np.array(v) if k in ("person", "family") else np.array(v, np.float32) for k, v in rows.items()}
     temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, jpeg=np.concatenate(jpegs), offsets=offsets, **arrays)
+    np.savez(temporary, jpeg=np.concatenate(jpegs), offsets=offsets, kind=np.array(kinds, np.int8), **arrays)
     os.replace(temporary, path)
     return PER_SHARD
+
+
+def _row(head: Head, scene: Scene, renderer: PortraitRenderer, tracker: FaceTracker) -> dict[str, Any] | None:
+    """Crop and labels of one picture; None where the landmarker finds no face or locks on to something else."""
+    picture = renderer.render(head, scene)
+    found = tracker.track(Frame(picture, 0.0, 0))
+    if found is None:
+        return None
+    matrix = alignment.crop_matrix(found.landmarks, INNER).astype(np.float64)
+    # Pixel coordinates count from pixel centres; fractions of the crop count from its edge.
+    unit = (matrix + [[0, 0, 0.5]] * 2) / INNER
+    pose, centre = geometry(head, scene, unit, RENDER_SIDE)
+    if np.abs(np.array(centre[:2]) - np.mean(alignment.EYES, axis=0)).max() > 0.18:
+        return None
+    return {
+        "jpeg": stored_crop(picture, found.landmarks),
+        "movement": scene.weights @ head_map.movement(head.family, head.names),
+        "arkit": head.arkit(scene.weights, scene.gaze),
+        "mask": head_map.expressible(head.family),
+        "gaze": scene.gaze, "pose": pose, "centre": centre, "person": head.name, "family": head.family,
+    }  # fmt: skip
 
 
 def _job(job: tuple[Path, int, int, str]) -> int:

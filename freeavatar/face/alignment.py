@@ -26,6 +26,8 @@ _POINTS: Final[dict[int, tuple[float, float]]] = {
 INDICES: Final = tuple(_POINTS)
 """MediaPipe indices of the landmarks that define the crop."""
 _TARGET: Final = np.array(list(_POINTS.values()), np.float64)
+EYES: Final = tuple((float(x), float(y)) for x, y in (_TARGET[:2].mean(0), _TARGET[2:4].mean(0)))
+"""Centres of the right and the left eye in the unit crop."""
 
 
 def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -4,20 +4,25 @@ A convolutional stem turns the crop into 8 x 8 tokens, a few transformer blocks 
 other, and every token keeps a say of its own in the feature: crops are aligned, so position carries meaning.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from freeavatar.models.vit import Block
+from freeavatar.models.vit import IMAGE_MEAN, IMAGE_STD, PRESETS, Block
 
 OUTPUTS: Final = ("feature", "embedding", "arkit", "gaze", "head_pose", "confidence", "align")
 """Names and order of the exported graph's outputs."""
 POSE_SCALE: Final = (1.0, 1.0, 1.0, 0.1, 0.1, 1.0)
 """Radians and metres that one unit of the head-pose read-out stands for."""
-_MEAN: Final = (123.7, 116.3, 103.5)
-_STD: Final = (58.4, 57.1, 57.4)
+SIZES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "fast": {"stem": (24, 48, 96, 192), "width": 192, "depth": 2, "heads": 3},
+    "accurate": {"stem": (32, 64, 128, 256), "width": 384, "depth": 6, "heads": 6},
+    **{name: {"stem": (), "width": p.width, "depth": p.depth, "heads": p.heads} for name, p in PRESETS.items()},
+}
+"""Encoders by name: two with a convolutional stem, and plain vision transformers that go on from the stage ``mae``."""
 
 
 class Readings(NamedTuple):
@@ -33,6 +38,7 @@ class Readings(NamedTuple):
         confidence: (B,) in 0..1.
         align: (B, 4) dx, dy (fractions of the crop), log scale, roll (radians) of this crop from the ideal one.
         movement: (B, M) skin movement; training only.
+        emotion: (B, E) logits of emotion classes; training only.
     """
 
     feature: Tensor
@@ -43,6 +49,7 @@ class Readings(NamedTuple):
     confidence: Tensor
     align: Tensor
     movement: Tensor
+    emotion: Tensor
 
 
 def _conv(inside: int, outside: int, stride: int) -> nn.Sequential:
@@ -58,12 +65,16 @@ class _Residual(nn.Module):
         return F.relu(x + self.body(x))
 
 
+def _stem(a: int, b: int, c: int, d: int) -> nn.Sequential:
+    return nn.Sequential(_conv(3, a, 2), _conv(a, b, 2), _Residual(b), _conv(b, c, 2), _Residual(c), _conv(c, d, 2), _Residual(d))
+
+
 class ExpressionEncoder(nn.Module):
     """The encoder.
 
     Args:
         size: side of the crop in pixels; a multiple of 16.
-        stem: channels of the four stride-2 stages.
+        stem: channels of the four stride-2 stages; empty for a plain vision transformer with patches of 16 pixels.
         width: token size.
         depth: transformer blocks.
         heads: attention heads.
@@ -71,6 +82,7 @@ class ExpressionEncoder(nn.Module):
         feature: F.
         embedding: D.
         movements: M.
+        emotions: E.
         drop_path: stochastic depth of the last block; earlier ones less.
     """
 
@@ -79,15 +91,15 @@ class ExpressionEncoder(nn.Module):
     pose_scale: Tensor
 
     def __init__(
-        self, size: int = 128, stem: tuple[int, int, int, int] = (24, 48, 96, 192), width: int = 192, depth: int = 2, heads: int = 3,
-        token: int = 24, feature: int = 256, embedding: int = 16, movements: int = 72, drop_path: float = 0.05,
+        self, size: int = 128, stem: Sequence[int] = (24, 48, 96, 192), width: int = 192, depth: int = 2, heads: int = 3,
+        token: int = 24, feature: int = 256, embedding: int = 16, movements: int = 72, emotions: int = 8, drop_path: float = 0.05,
     ) -> None:  # fmt: skip
         super().__init__()
-        a, b, c, d = stem
-        self.stem = nn.Sequential(_conv(3, a, 2), _conv(a, b, 2), _Residual(b), _conv(b, c, 2), _Residual(c), _conv(c, d, 2), _Residual(d))
+        self.size = size
+        self.stem = _stem(*stem) if stem else nn.Sequential()
         tokens = (size // 16) ** 2
         self.patch_embed = nn.Module()
-        self.patch_embed.proj = nn.Conv2d(d, width, 1)
+        self.patch_embed.proj = nn.Conv2d(stem[-1], width, 1) if stem else nn.Conv2d(3, width, 16, 16)
         self.pos_embed = nn.Parameter(torch.randn(1, tokens, width) * 0.02)
         self.blocks = nn.ModuleList([Block(width, heads, drop_path=drop_path * i / max(depth - 1, 1)) for i in range(depth)])
         self.norm = nn.LayerNorm(width, eps=1e-6)
@@ -96,14 +108,15 @@ class ExpressionEncoder(nn.Module):
         self.feature_norm = nn.LayerNorm(feature, eps=1e-6)
         self.to_embedding = nn.Linear(feature, embedding)
         self.to_movement = nn.Linear(feature, movements)
+        self.to_emotion = nn.Linear(feature, emotions)
         self.to_arkit = nn.Linear(feature, 52)
         self.to_gaze = nn.Linear(feature, 2)
         self.to_pose = nn.Linear(feature, 6)
         self.to_confidence = nn.Linear(feature, 1)
         self.to_align = nn.Linear(feature, 4)
         nn.init.constant_(self.to_arkit.bias, -2.0)  # most shapes rest most of the time
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1))
         self.register_buffer("pose_scale", torch.tensor(POSE_SCALE))
 
     def forward(self, image: Tensor) -> Readings:
@@ -123,4 +136,5 @@ class ExpressionEncoder(nn.Module):
             confidence=torch.sigmoid(self.to_confidence(feature)).squeeze(1),
             align=self.to_align(feature) * 0.1,
             movement=self.to_movement(feature),
+            emotion=self.to_emotion(feature),
         )

@@ -19,12 +19,12 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from freeavatar.arkit import INDEX, NAMES
-from freeavatar.errors import FreeAvatarError, WeightsError
+from freeavatar.errors import FreeAvatarError
 from freeavatar.models.animator import Animator
 from freeavatar.models.expression import ExpressionEncoder
 from freeavatar.rig import ANIMATOR, Rig, load_rig
-from freeavatar.train.export import PARITY, write_folder, write_onnx
-from freeavatar.train.expression import channels_last, load_trained, model_size
+from freeavatar.train.export import check_exported, write_folder, write_onnx
+from freeavatar.train.expression import channels_last, load_trained
 from freeavatar.train.real_faces import RealFaces
 from freeavatar.train.shards import Crops, Shards
 
@@ -38,7 +38,7 @@ class AnimatorConfig:
     """Train the animator on features of a trained encoder.
 
     Attributes:
-        data: folder written by tools/render_dataset.
+        data: folders written by tools/render_dataset.
         encoder: checkpoint of the stage ``expression``.
         weights: weights folder of the exported encoder that the animator will refuse to run without.
         out: weights folder to write.
@@ -50,7 +50,7 @@ class AnimatorConfig:
         seed: seed of weights and data.
     """
 
-    data: Path
+    data: tuple[Path, ...]
     encoder: Path
     weights: Path
     out: Path
@@ -92,10 +92,11 @@ def features(
     model: ExpressionEncoder, shards: Shards, seed: int, augment: bool, batch: int = 128
 ) -> tuple[Tensor, NDArray[np.float32], NDArray[np.float32]]:
     """Features (M, F), ARKit truth and mask (M, 52) of one pass over the shards; spoilt crops are left out."""
-    crops, rng = Crops(shards, model_size(model), batch, seed, augment), np.random.default_rng(seed)
+    crops, rng = Crops(shards, model.size, batch, seed, augment), np.random.default_rng(seed)
     found, shapes, masks = [], [], []
-    for start in tqdm(range(0, len(shards), batch), desc="features", unit="batch"):
-        rows = crops.collect(np.arange(start, min(start + batch, len(shards))), rng)
+    parts = np.array_split(shards.whole, max(1, 4 * len(shards.whole) // batch))
+    for comparisons in tqdm(parts, desc="features", unit="batch"):
+        rows = crops.collect(comparisons, rng)
         good = rows["confidence"] > 0
         with torch.autocast("cpu", torch.bfloat16):
             read = model(rows["image"].float().contiguous(memory_format=torch.channels_last))
@@ -108,28 +109,12 @@ def features(
 @torch.inference_mode()
 def real_features(model: ExpressionEncoder, path: Path, seed: int, batch: int = 128) -> tuple[Tensor, NDArray[np.float32]]:
     """Features (M, F) of as many random real faces as there are, and the encoder's own ARKit read-out (M, 52)."""
-    faces = RealFaces(path, model_size(model), batch, seed)
+    faces = RealFaces(path, model.size, batch, seed)
     reads = []
     for rows in tqdm(islice(faces, len(faces.jpegs) // batch), desc="real faces", unit="batch"):
         with torch.autocast("cpu", torch.bfloat16):
             reads.append(model(rows["image"].float().contiguous(memory_format=torch.channels_last)))
     return torch.cat([r.feature.float() for r in reads]), torch.cat([r.arkit.float() for r in reads]).numpy()
-
-
-@torch.inference_mode()
-def check_exported(model: ExpressionEncoder, folder: Path) -> None:
-    """Refuse a weights folder that was not exported from the model: its hash would vouch for other features.
-
-    Raises:
-        WeightsError: the graph gives other features than the model.
-    """
-    import onnxruntime
-
-    image = torch.rand(2, 3, model_size(model), model_size(model), generator=torch.Generator().manual_seed(0)) * 255
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
-    (exported,) = session.run(["feature"], {"image": image.numpy()})
-    if not np.abs(exported - model(image).feature.numpy()).max() < PARITY:
-        raise WeightsError(f"{folder}: was not exported from this encoder checkpoint; run the stage expression with --weights again")
 
 
 def loss_of(predicted: Tensor, wanted: Tensor, known: Tensor, rest: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """What comes between a camera and a face: glasses, hair, hands, microphones, cups and masks, drawn over aligned crops.
 
-Everything is placed in the unit square of the crop template (:mod:`freeavatar.face.alignment`), where the eyes lie at
-:data:`EYES`, brows near y = 0.28, the mouth near 0.71 and the chin near 0.88; x grows to the right, y down. ``matrix``
-maps the pixels of the ideal crop to those of the crop at hand, so that glasses sit on the eyes of a jittered one.
+Everything is drawn in a unit square of its own, where the eyes lie at :data:`EYES`, brows near y = 0.28, the mouth near
+0.71 and the chin near 0.88; x grows to the right, y down. :func:`drawing` lays that square on the eyes of the crop
+template (:mod:`freeavatar.face.alignment`), and on those of a jittered crop.
 """
 
 import itertools
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from freeavatar.face import alignment
 from freeavatar.types import Image
 
 Floats = NDArray[np.float32]
@@ -21,12 +22,20 @@ Matrix = NDArray[np.floating]
 Rng = np.random.Generator
 
 EYES: Final = ((0.36, 0.3685), (0.64, 0.3685))
-"""Centres of the eyes between the corners that define the crop template."""
+"""Centres of the eyes in the unit square that everything is drawn in; :func:`drawing` lays it on the crop template."""
 GLASSES, HAIR, OTHERS = 0.15, 0.10, 0.10
 """Shares of crops with glasses, with hair over the forehead, and with something else."""
 _HAIR_COLOURS: Final = ((18, 15, 14), (40, 28, 20), (74, 50, 33), (120, 86, 52), (186, 150, 96), (150, 72, 38), (170, 170, 168))
 _RIM_COLOURS: Final = ((14, 14, 16), (58, 36, 22), (120, 122, 128), (168, 138, 78), (150, 28, 36), (34, 52, 120), (206, 200, 190))
 _UP, _BITS = 2, 4  # drawn at twice the size, with four fractional bits
+
+
+def drawing(size: int, matrix: Matrix) -> Matrix:
+    """(2, 3) map from pixels of the square that is drawn in to those of a crop; ``matrix`` is that of the ideal crop."""
+    scale = (alignment.EYES[1][0] - alignment.EYES[0][0]) / (EYES[1][0] - EYES[0][0])
+    # u -> scale * (u - eye) + eye' in units; a pixel's coordinate is that of its centre.
+    shift = size * (np.array(alignment.EYES[0]) - scale * np.array(EYES[0])) + 0.5 * (scale - 1)
+    return np.column_stack([scale * matrix[:, :2], matrix[:, :2] @ shift + matrix[:, 2]])
 
 
 def occlude(image: Image, rng: Rng, matrix: Matrix) -> Image:
@@ -37,6 +46,7 @@ def occlude(image: Image, rng: Rng, matrix: Matrix) -> Image:
         rng: source of chance.
         matrix: (2, 3) from pixels of the ideal crop to pixels of ``image``.
     """
+    matrix = drawing(image.shape[0], matrix)
     if rng.random() < HAIR:
         image = (fringe if rng.random() < 0.7 else strands)(image, rng, matrix)
     if rng.random() < GLASSES:

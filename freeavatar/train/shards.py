@@ -1,58 +1,65 @@
 """Crops with truth, as ``tools/render_dataset`` writes them, read back and jittered for training."""
 
-import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
 
 from freeavatar import rotation
 from freeavatar.errors import SourceError
 from freeavatar.train import webcam
+from freeavatar.train.pictures import INNER, SIDE, Jpeg, intact, load
 from freeavatar.types import Image
 
 CROP_FIELD_OF_VIEW: Final = math.radians(20)
 """Vertical field of view of the camera that a crop is taken to come from: the frame of the encoder's head pose."""
 JITTER: Final = (0.022, 0.022, 0.04, 0.05)
 """Standard deviation of a training crop's dx, dy (fractions of the crop), log scale and roll (radians) from the ideal one."""
-BENT: Final = 0.7
+BENT: Final = 0.5
 """Share of crops that are bent into another face."""
+BROWS_MOVED: Final = 0.3
+"""Share of crops whose brows are moved to another resting place."""
+DEGRADED: Final = 0.75
+"""Share of crops that are degraded by camera, codec, light or an occluder."""
 NEGATIVES: Final = 0.06
 """Share of crops that are spoilt on purpose and teach the confidence to say no."""
 _LABELS: Final = ("movement", "arkit", "mask", "gaze", "pose", "centre")
 
 
 class Shards:
-    """All images of a folder of shards: JPEG bytes in memory, labels as arrays.
+    """All comparisons of some folders of shards: JPEG bytes in memory, labels as arrays; rows 4i to 4i+3 belong together.
 
     Args:
-        folder: written by ``tools/render_dataset``.
-        most: read at most this many shards.
+        folders: written by ``tools/render_dataset``.
+        most: read at most this many shards of each.
 
     Raises:
-        SourceError: no shards there.
+        SourceError: no shards there, or over 1 per cent of their pictures are broken.
     """
 
-    def __init__(self, folder: Path, most: int | None = None) -> None:
-        paths = sorted(p for p in folder.glob("shard_*.npz") if ".tmp" not in p.name)[:most]
-        if not paths:
-            raise SourceError(f"no shards in {folder}: make them with  python tools/render_dataset.py {folder}")
-        self.jpegs: list[NDArray[np.uint8]] = []
-        labels: dict[str, list[NDArray[np.generic]]] = {k: [] for k in (*_LABELS, "person", "family")}
-        for path in paths:
-            with np.load(path, allow_pickle=False) as z:
-                data, offsets = z["jpeg"], z["offsets"]
-                self.jpegs += [data[a:b] for a, b in itertools.pairwise(offsets)]
+    def __init__(self, folders: Sequence[Path], most: int | None = None) -> None:
+        self.jpegs: list[Jpeg] = []
+        labels: dict[str, list[NDArray[Any]]] = {k: [] for k in (*_LABELS, "kind")}
+        for folder in folders:
+            paths = sorted(p for p in folder.glob("shard_*.npz") if ".tmp" not in p.name)[:most]
+            if not paths:
+                raise SourceError(f"no shards in {folder}: make them with  python tools/render_dataset.py {folder}")
+            for path in paths:
+                jpegs, arrays = load(path, list(labels), f"python tools/render_dataset.py {folder}")
+                self.jpegs += jpegs
                 for key, rows in labels.items():
-                    rows.append(z[key])
+                    rows.append(arrays[key])
         self.labels = {k: np.concatenate(v) for k, v in labels.items()}
+        good = np.zeros(len(self.jpegs), bool)
+        good[intact(self.jpegs, ", ".join(map(str, folders)))] = True
+        self.whole = np.flatnonzero(good.reshape(-1, 4).all(1))
+        """Comparisons whose four pictures can all be read."""
 
     def __len__(self) -> int:
         return len(self.jpegs)
@@ -74,9 +81,11 @@ def cut(image: Image, matrix: NDArray[np.floating], size: int) -> Image:
 
 
 def stored_matrix(jitter: NDArray[np.floating], size: int, side: int) -> NDArray[np.float64]:
-    """(2, 3) map from the pixels of a stored crop, ``side`` wide with its margin, to those of a displaced crop."""
-    margin = (side - size) / 2
-    return np.asarray(jitter_matrix(jitter, size) @ np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]]))
+    """(2, 3) map from the pixels of a stored crop, ``side`` wide with its margin, to those of a displaced crop ``size`` wide."""
+    scale = size * SIDE / (INNER * side)
+    # A pixel's coordinate is that of its centre.
+    shift = (size - 1) / 2 - scale * (side - 1) / 2
+    return np.asarray(jitter_matrix(jitter, size) @ np.array([[scale, 0, shift], [0, scale, shift], [0, 0, 1]]))
 
 
 def jitter_matrix(jitter: NDArray[np.floating], size: int) -> NDArray[np.float64]:
@@ -100,32 +109,47 @@ def jittered_pose(pose: NDArray[np.floating], centre: NDArray[np.floating], jitt
     return np.array([*rotation.angles(turn), x * side, -y * side, -side / 2 / math.tan(CROP_FIELD_OF_VIEW / 2)], np.float32)
 
 
-class Crops(IterableDataset[dict[str, Tensor]]):
-    """Endless batches of jittered, webcam-like crops.
+def augment(crop: Image, rng: np.random.Generator, jitter: NDArray[np.floating]) -> Image:
+    """The crop as it might be of another face through another camera; a quarter of them stay clean.
+
+    Args:
+        crop: (S, S, 3) RGB uint8.
+        rng: source of chance.
+        jitter: (4,) displacement of the crop from the ideal one.
+    """
+    place = jitter_matrix(jitter, crop.shape[0])
+    if rng.random() < BENT:
+        crop = webcam.bend(crop, rng)
+    if rng.random() < BROWS_MOVED:
+        crop = webcam.shift_brows(crop, rng, place)
+    return webcam.degrade(crop, rng, place) if rng.random() < DEGRADED else crop
+
+
+class Crops:
+    """Batches of jittered, webcam-like crops, each a function of the seed, the process's rank and the step.
 
     Each batch holds ``image (B,3,S,S) uint8``, ``movement``, ``arkit``, ``mask``, ``gaze``, ``head_pose (B,6)``,
-    ``align (B,4)`` and ``confidence (B,)``; where confidence is 0 the other labels mean nothing.
+    ``align (B,4)``, ``confidence (B,)`` and ``kind (B/4,2)`` (:mod:`freeavatar_renderer.comparisons`: rows come in
+    fours); where confidence is 0 the other labels mean nothing.
     """
 
-    def __init__(self, shards: Shards, size: int, batch: int, seed: int, augment: bool = True) -> None:
-        self.shards, self.size, self.batch, self.seed, self.augment = shards, size, batch, seed, augment
+    def __init__(self, shards: Shards, size: int, batch: int, seed: int, augment: bool = True, rank: int = 0) -> None:
+        self.shards, self.size, self.rows, self.seed, self.augment, self.rank = shards, size, batch, seed, augment, rank
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        worker = get_worker_info()
-        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
-        cv2.setNumThreads(1)
-        while True:
-            order = rng.permutation(len(self.shards))
-            for start in range(0, len(order) - self.batch + 1, self.batch):
-                yield self.collect(order[start : start + self.batch], rng)
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step: random comparisons."""
+        rng = np.random.default_rng([self.seed, self.rank, step])
+        return self.collect(self.shards.whole[rng.integers(0, len(self.shards.whole), self.rows // 4)], rng)
 
-    def collect(self, rows: NDArray[np.integer], rng: np.random.Generator) -> dict[str, Tensor]:
-        """The batch of the given rows."""
+    def collect(self, comparisons: NDArray[np.integer], rng: np.random.Generator) -> dict[str, Tensor]:
+        """The batch of the given comparisons."""
+        rows = (comparisons[:, None] * 4 + np.arange(4)).ravel()
         items = [self._one(int(i), rng) for i in rows]
         batch = {k: torch.from_numpy(np.stack([item[k] for item in items])) for k in items[0]}
         batch["image"] = batch["image"].permute(0, 3, 1, 2).contiguous()
         for key in ("movement", "arkit", "mask", "gaze"):
             batch[key] = torch.from_numpy(self.shards.labels[key][rows])
+        batch["kind"] = torch.from_numpy(self.shards.labels["kind"][comparisons])
         return batch
 
     def _one(self, i: int, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
@@ -140,7 +164,7 @@ class Crops(IterableDataset[dict[str, Tensor]]):
             matrix = webcam.spoilt_crop(self.size, image.shape[0], rng)
         crop = cut(image, matrix, self.size)
         if self.augment:
-            crop = webcam.degrade(webcam.bend(crop, rng) if rng.random() < BENT else crop, rng)
+            crop = augment(crop, rng, jitter)
         return {
             "image": crop,
             "head_pose": jittered_pose(self.shards.labels["pose"][i], self.shards.labels["centre"][i], jitter),

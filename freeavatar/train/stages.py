@@ -3,20 +3,27 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes
 from tyro.extras import subcommand_cli_from_dict
 
-from freeavatar.train import animator, expression
+from freeavatar.train import animator, expression, mae
 from freeavatar.train.export import export_encoder
+from freeavatar.train.judge import judge, judge_real
+from freeavatar.train.loop import load_average
+from freeavatar.train.place import leads
+from freeavatar.train.real_faces import RealFaces
+from freeavatar.train.shards import Crops, Shards
 
 
 def main(args: Sequence[str]) -> int:
     """Run one stage; ``args`` are the words after ``freeavatar train``."""
     return int(
         subcommand_cli_from_dict(
-            {"expression": _expression, "animator": _animator},
+            {"mae": _mae, "expression": _expression, "animator": _animator},
             prog="freeavatar train",
             description="Train one stage; docs/training.md has the whole chain.",
             args=list(args),
@@ -25,22 +32,56 @@ def main(args: Sequence[str]) -> int:
     )
 
 
+def _mae(config: Annotated[mae.MaeConfig, OmitArgPrefixes], held_out: tuple[Path, ...] = ()) -> int:
+    """Pre-train a vision transformer by masked autoencoding of faces.
+
+    Args:
+        config: the stage's settings.
+        held_out: folders of shards of held-out people to report the loss on; real people kept for selection are judged too.
+    """
+    last = mae.train(config)
+    if leads():
+        model = mae.load_trained(last)
+        unseen = {"synthetic": mae.read_shards(held_out)} if held_out else {}
+        if config.real:
+            unseen["real"] = RealFaces(config.real, config.size, 1, config.seed, "selection").jpegs
+        scores = {kind: mae.evaluate(model, mae.straight(jpegs, config.size)) for kind, jpegs in unseen.items()}
+        print(json.dumps({kind: {k: round(v, 4) for k, v in score.items()} for kind, score in scores.items()}))
+    return 0
+
+
 def _expression(
-    config: Annotated[expression.ExpressionConfig, OmitArgPrefixes], weights: Path | None = None, held_out: Path | None = None
+    config: Annotated[expression.ExpressionConfig, OmitArgPrefixes],
+    weights: Path | None = None,
+    precision: Literal["float32", "int8"] = "int8",
+    held_out: tuple[Path, ...] = (),
 ) -> int:
-    """Train the expression encoder on synthetic people.
+    """Train the expression encoder.
 
     Args:
         config: the stage's settings.
         weights: write the weights folder here when done.
-        held_out: shards of held-out people to report scores on.
+        precision: of the graph that runs by default; the other lies beside it.
+        held_out: folders of shards of held-out people to report scores on; real people kept for selection are judged too.
     """
-    model = expression.load_trained(expression.train(config))
-    if held_out:
-        print(json.dumps({k: round(v, 4) for k, v in expression.evaluate(model, held_out).items()}))
+    last = expression.train(config)
+    if not leads():
+        return 0
+    model = expression.load_trained(last)
+    scores = judge(model, held_out) if held_out else {}
+    if config.real:
+        scores |= judge_real(model, config.real)
+    print(json.dumps({k: round(v, 4) for k, v in scores.items()}))
     if weights:
-        export_encoder(model, config.size, weights, name=config.out.name)
+        architecture, _ = load_average(last)
+        difference = export_encoder(model, config.size, weights, config.out.name, architecture, _calibration(config), precision)
+        print(json.dumps({"int8": vars(difference) if difference else None}))
     return 0
+
+
+def _calibration(config: expression.ExpressionConfig) -> NDArray[np.uint8]:
+    """(200, 3, S, S) augmented training crops, by which the ranges of the quantised graph are measured."""
+    return Crops(Shards(config.data, most=2), config.size, 200, config.seed).batch(0)["image"].numpy()
 
 
 def _animator(config: Annotated[animator.AnimatorConfig, OmitArgPrefixes]) -> int:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from freeavatar.train.occluders import occlude, unit_grid
+from freeavatar.train.occluders import drawing, occlude, unit_grid
 from freeavatar.types import Image
 
 Floats = NDArray[np.float32]
@@ -22,7 +22,7 @@ Rng = np.random.Generator
 _STRAIGHT: Final = np.eye(2, 3)
 _GREY: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _HAIRLINE, _BROWS, _LID = 0.08, (0.22, 0.29), 0.345
-"""Heights in the crop template: where brows move fully, and where that movement has faded to nothing."""
+"""Heights in the square that occluders are drawn in: where brows move fully, and where that movement has faded to nothing."""
 
 
 def degrade(image: Image, rng: Rng, matrix: Matrix | None = None) -> Image:
@@ -66,7 +66,7 @@ def shift_brows(image: Image, rng: Rng, matrix: Matrix | None = None) -> Image:
         matrix: where the ideal crop lies in ``image``.
     """
     size = image.shape[0]
-    x, y = unit_grid(size, _STRAIGHT if matrix is None else matrix)
+    x, y = unit_grid(size, drawing(size, _STRAIGHT if matrix is None else matrix))
     band = np.minimum(_smooth(y, _HAIRLINE, _BROWS[0]), 1 - _smooth(y, _BROWS[1], _LID))
     both, tilt, apart = rng.normal(0, (0.023, 0.008, 0.006))
     outer = np.clip(np.abs(x - 0.5) / 0.25, 0, 1.2)  # 0 at the bridge of the nose, 1 at the brow's outer end

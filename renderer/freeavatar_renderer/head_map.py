@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 FILE = Path(__file__).with_name("head_map.npz")
 """Keys: ``<family>_names``, ``<family>_to_arkit (K,52)``, ``<family>_from_arkit (52,K)``, ``<family>_mask (52,)``,
-``<family>_movement (K,M)``, ``ict_uv (26719,2)``."""
+``<family>_movement (K,M)``, ``ict_uv (26719,2)``, ``anny_uv (4689,2)``; families: ``valid``, ``ict``, ``anny``;
+``movement_regions (R,M,M)``."""
+REGIONS = ("brows", "lids", "lips", "nose", "chin", "cheeks")
+"""Face regions of skin movement, in the order of :func:`regions`."""
 
 
 @functools.cache
@@ -50,7 +53,7 @@ def expressible(family: str) -> NDArray[np.float32]:
 
 @functools.cache
 def movement(family: str, names: tuple[str, ...]) -> NDArray[np.float32]:
-    """(K, M) skin movement of each expression weight at 1, in the space that both families share.
+    """(K, M) skin movement of each expression weight at 1, in the space that all families share.
 
     Landmark displacements in eye distances, every face region scaled to the same energy, in principal components.
     """
@@ -62,3 +65,14 @@ def ict_uv() -> NDArray[np.float32]:
     """(26719, 2) coordinates of every ICT vertex in the VALID texture atlas."""
     return _stored()["ict_uv"].astype(np.float32) if FILE.is_file() and "ict_uv" in _stored() else np.zeros((26719, 2), np.float32)
 
+
+@functools.cache
+def anny_uv() -> NDArray[np.float32]:
+    """(4689, 2) coordinates of every vertex of an Anny skin in the VALID texture atlas."""
+    return _stored()["anny_uv"].astype(np.float32)
+
+
+@functools.cache
+def regions() -> NDArray[np.float32]:
+    """(R, M, M) inner products: ``w @ regions()[r] @ w`` is the squared displacement of region r under a movement ``w`` (M,)."""
+    return _stored()["movement_regions"].astype(np.float32)

@@ -10,9 +10,11 @@ from typing import Final
 import cv2
 import numpy as np
 
+from freeavatar import arkit
 from freeavatar.types import Image
 from freeavatar_renderer.heads import Floats, Head
 from freeavatar_renderer.portrait import Scene
+from freeavatar_renderer.stylised import STYLISED
 
 
 def _both(**shapes: float) -> dict[str, float]:
@@ -55,11 +57,13 @@ SPEECH: Final[tuple[Mapping[str, float], ...]] = (
 )
 
 
-def _swap_sides(shapes: Mapping[str, float]) -> dict[str, float]:
-    def other(name: str) -> str:
-        return name.replace("Left", "Right") if "Left" in name else name.replace("Right", "Left")
+ACCENTED: Final = ("brows", "brows", "eyes", "eyes", "nose", "cheeks", "mouth", "mouth", "jaw")
+"""Regions that :func:`accent` draws from; small movements are drawn as often as large ones."""
 
-    return {other(name): value for name, value in shapes.items()}
+
+def mirrored_shapes(shapes: Mapping[str, float]) -> dict[str, float]:
+    """ARKit weights of the mirrored expression."""
+    return {arkit.mirrored(name): value for name, value in shapes.items()}
 
 
 def natural_shapes(rng: np.random.Generator) -> dict[str, float]:
@@ -72,7 +76,7 @@ def natural_shapes(rng: np.random.Generator) -> dict[str, float]:
 
     if rng.random() < 0.65:
         mood = MOODS[rng.choice(list(MOODS))]
-        add(_swap_sides(mood) if rng.random() < 0.5 else mood, rng.beta(2, 1.3))
+        add(mirrored_shapes(mood) if rng.random() < 0.5 else mood, rng.beta(2, 1.3))
     if rng.random() < 0.45:
         add(SPEECH[rng.integers(len(SPEECH))], rng.uniform(0.3, 1.2))
     if rng.random() < 0.35:
@@ -89,6 +93,7 @@ def natural_shapes(rng: np.random.Generator) -> dict[str, float]:
 def partner(name: str, names: tuple[str, ...]) -> str | None:
     """The weight on the other side in either family's naming, or None for a central one."""
     candidates = [name[:-2] + {"_L": "_R", "_R": "_L"}[name[-2:]]] if name.endswith(("_L", "_R")) else []
+    candidates += [arkit.mirrored(name)] if arkit.mirrored(name) != name else []
     candidates += [b * n + name[n:] for a, b in ("RL", "LR") for n in (2, 1) if name.startswith(a * n)]
     return next((c for c in candidates if c in names), None)
 
@@ -106,26 +111,53 @@ def random_weights(head: Head, rng: np.random.Generator) -> Floats:
     return weights
 
 
+def accent(shapes: dict[str, float], rng: np.random.Generator) -> dict[str, float]:
+    """The shapes with one or two more of a random region, one-sided as often as not: a small step away."""
+    shapes = dict(shapes)
+    region = ACCENTED[rng.integers(len(ACCENTED))]
+    members = [n for n in arkit.NAMES if arkit.region(n) == region]
+    for _ in range(rng.integers(1, 3)):
+        name = members[rng.integers(len(members))]
+        change = rng.uniform(0.3, 0.9) * (1 if shapes.get(name, 0.0) < 0.4 else -1)
+        other = arkit.mirrored(name)
+        for each in (name, other) if rng.random() < 0.5 else (name,):
+            shapes[each] = min(max(shapes.get(each, 0.0) + change, 0.0), 1.0)
+    return shapes
+
+
+def glance(rng: np.random.Generator) -> tuple[float, float]:
+    """Random yaw and pitch of the eyes in radians."""
+    return _bell(rng, 0.2, 0.6), _bell(rng, 0.14, 0.45)
+
+
+def lidded(shapes: Mapping[str, float], gaze: tuple[float, float]) -> dict[str, float]:
+    """The shapes with lids that follow the eyes down."""
+    lid = 0.35 * max(gaze[1], 0) / 0.45
+    return {**shapes, **{side: max(shapes.get(side, 0.0), lid) for side in ("eyeBlinkLeft", "eyeBlinkRight")}}
+
+
+def possible(weights: Floats, names: tuple[str, ...]) -> Floats:
+    """The weights without what cannot be: a tongue does not pass closed lips."""
+    jaw = next((n for n in ("MouthOpen", "jawOpen") if n in names), None)
+    if "tongueOut" in names and jaw:
+        weights = weights.copy()
+        weights[names.index("tongueOut")] *= weights[names.index(jaw)] > 0.15
+    return weights
+
+
 def random_expression(head: Head, rng: np.random.Generator) -> tuple[Floats, tuple[float, float]]:
     """Expression weights and gaze: neutral, natural or random."""
-    yaw, pitch = _bell(rng, 0.2, 0.6), _bell(rng, 0.14, 0.45)
+    gaze = glance(rng)
     draw = rng.random()
     if draw < 0.06:
-        return np.zeros(len(head.names), np.float32), (yaw, pitch)
+        return np.zeros(len(head.names), np.float32), gaze
     if draw < 0.53:
         weights = random_weights(head, rng)
     else:
-        shapes = natural_shapes(rng)
-        # Lids follow the eyes down.
-        lid = 0.35 * max(pitch, 0) / 0.45
-        for side in ("eyeBlinkLeft", "eyeBlinkRight"):
-            shapes[side] = max(shapes.get(side, 0.0), lid)
-        weights = head.express(shapes)
+        weights = head.express(lidded(natural_shapes(rng), gaze))
         if rng.random() < 0.5:
             weights = np.clip(weights * rng.uniform(0.8, 1.2, len(weights)), 0, 1).astype(np.float32)
-    if "tongueOut" in head.names:  # a tongue cannot pass closed lips
-        weights[-1] *= weights[list(head.names).index("MouthOpen")] > 0.15
-    return weights, (yaw, pitch)
+    return possible(weights, head.names), gaze
 
 
 def _bell(rng: np.random.Generator, spread: float, limit: float) -> float:
@@ -143,9 +175,9 @@ def _picture(rng: np.random.Generator, size: int) -> Image:
     return np.asarray(np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255), np.uint8)
 
 
-def random_scene(head: Head, rng: np.random.Generator, size: int = 224) -> Scene:
-    """A whole scene: :func:`random_expression` under random pose, camera, light and background."""
-    weights, gaze = random_expression(head, rng)
+def random_scene(head: Head, rng: np.random.Generator, expression: tuple[Floats, tuple[float, float]] | None = None) -> Scene:
+    """A whole scene: an expression (weights and gaze; by default :func:`random_expression`) under random pose, camera and light."""
+    weights, gaze = expression or random_expression(head, rng)
     wide = 1.6 if rng.random() < 0.25 else 1.0
     pose = (_bell(rng, 0.25 * wide, 0.9), _bell(rng, 0.15 * wide, 0.6), _bell(rng, 0.1, 0.5))
     key_direction = np.array([rng.normal(0, 0.7), rng.normal(0.35, 0.45), 1.0])
@@ -168,5 +200,6 @@ def random_scene(head: Head, rng: np.random.Generator, size: int = 224) -> Scene
         ground=tuple(sky * rng.uniform(0.3, 0.9)),
         tint=tuple(rng.uniform(0.85, 1.1) * rng.uniform(0.94, 1.06, 3)),
         shine=float(rng.uniform(0, 0.18)),
+        toon=int(rng.integers(2, 5)) if head.name.endswith(STYLISED) and rng.random() < 0.5 else 0,
         background=background,
     )

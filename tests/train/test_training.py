@@ -11,12 +11,17 @@ import torch
 
 from freeavatar.animator import Animator
 from freeavatar.encoder import Encoder
+from freeavatar.errors import WeightsError
 from freeavatar.models.animator import Animator as AnimatorNetwork
 from freeavatar.models.expression import OUTPUTS, ExpressionEncoder
 from freeavatar.models.vit import Block
 from freeavatar.rig import load_rig
 from freeavatar.train import animator, expression
 from freeavatar.train.export import export_encoder
+from freeavatar.train.judge import judge, judge_real
+from freeavatar.train.loop import load_average
+from freeavatar.train.losses import metric
+from freeavatar.train.pictures import SIDE
 from freeavatar.types import Expression, FaceCrop
 
 
@@ -27,7 +32,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     n = 40
     level = rng.uniform(0, 1, n).astype(np.float32)
-    images = [np.clip(60 + 120 * v + rng.normal(0, 5, (160, 160, 3)), 0, 255).astype(np.uint8) for v in level]
+    images = [np.clip(60 + 120 * v + rng.normal(0, 5, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8) for v in level]
     jpegs = [cv2.imencode(".jpg", image)[1].ravel() for image in images]
     np.savez(
         folder / "shard_00000.npz",
@@ -35,6 +40,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         movement=level[:, None] * np.ones((1, 72), np.float32), arkit=level[:, None] * np.ones((1, 52), np.float32),
         mask=np.ones((n, 52), np.float32), gaze=np.zeros((n, 2), np.float32), pose=np.zeros((n, 3), np.float32),
         centre=np.tile(np.float32([0.5, 0.37, 0.2]), (n, 1)), person=np.array(["a"] * n), family=np.array(["valid"] * n),
+        kind=np.tile(np.int8([0, 1]), (n // 4, 1)),
     )  # fmt: skip
     return folder
 
@@ -43,13 +49,13 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A checkpoint after a few steps and its exported weights folder."""
     out = tmp_path_factory.mktemp("run")
-    last = expression.train(expression.ExpressionConfig(shards, out, steps=4, batch=8, threads=1, workers=0))
-    export_encoder(expression.load_trained(last), 128, out / "encoder", "test")
+    last = expression.train(expression.ExpressionConfig((shards,), out, steps=4, batch=8, threads=1, workers=0))
+    export_encoder(expression.load_trained(last), 128, out / "encoder", "test", load_average(last)[0])
     return last, out / "encoder"
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(shards: Path, tmp_path: Path) -> None:
-    config = expression.ExpressionConfig(shards, tmp_path, steps=2, batch=8, threads=1, workers=0)
+    config = expression.ExpressionConfig((shards,), tmp_path, steps=2, batch=8, threads=1, workers=0)
     expression.train(config)
     before = torch.load(tmp_path / "last.pt", weights_only=True)
     expression.train(replace(config, steps=3))
@@ -60,8 +66,48 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(shards: Path, tmp_path: Path)
     assert 0 < max(moved) < 0.01  # one step of AdamW moves a weight by about the rate; a fresh start would be far away
 
 
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real faces' stand-ins: 60 people, two emotions that differ in brightness, a teacher who knows the jaw."""
+    rng = np.random.default_rng(1)
+    n = 240
+    happy = rng.random(n) < 0.5
+    images = [np.clip((160 if h else 70) + rng.normal(0, 5, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8) for h in happy]
+    jpegs = [cv2.imencode(".jpg", image)[1].ravel() for image in images]
+    path = tmp_path_factory.mktemp("faces") / "real.npz"
+    np.savez(
+        path, jpeg=np.concatenate(jpegs), offsets=np.cumsum([0, *map(len, jpegs)]), arkit=np.tile(happy[:, None], 52).astype(np.float32),
+        mask=np.tile(np.arange(52) == 0, (n, 1)).astype(np.float32), label=np.where(happy, "happiness", "neutral"),
+        person=np.array([f"p{i % 60}" for i in range(n)]),
+    )  # fmt: skip
+    return path
+
+
+def test_real_faces_add_their_own_terms_and_the_teacher_leaves_early(shards: Path, faces: Path, tmp_path: Path) -> None:
+    config = expression.ExpressionConfig((shards,), tmp_path, real=faces, steps=5, batch=16, threads=1, workers=0)
+    model = expression.load_trained(expression.train(config))
+    (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
+    terms = json.loads(line)
+    assert {"teacher", "emotion", "emotion_triplet", "agreement", "triplet", "effective_rank"} <= set(terms)
+    scores = judge(model, [shards]) | judge_real(model, faces)
+    assert scores["images"] == 40
+    assert all(np.isfinite(v) for k, v in scores.items() if not k.startswith("triplets"))
+
+
+def test_a_run_may_start_from_a_weights_folder(shards: Path, trained: tuple[Path, Path], tmp_path: Path) -> None:
+    model = expression.load_trained(trained[0])
+    fresh = ExpressionEncoder()
+    expression.start(fresh, trained[1])
+    for name, value in fresh.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-3, atol=1e-3)
+    other = ExpressionEncoder(stem=(8, 16, 32, 64), width=64, heads=1)
+    with pytest.raises(WeightsError, match="another encoder"):
+        expression.start(other, trained[1])
+
+
 def test_another_process_may_prepare_the_crops(shards: Path, tmp_path: Path) -> None:
-    last = expression.train(expression.ExpressionConfig(shards, tmp_path, steps=1, batch=8, threads=1, workers=1))
+    last = expression.train(expression.ExpressionConfig((shards,), tmp_path, steps=1, batch=8, threads=1, workers=1))
     assert torch.load(last, weights_only=True)["step"] == 1
 
 
@@ -82,7 +128,7 @@ def test_the_exported_encoder_has_the_fixed_graph_and_loads_at_run_time(trained:
 
 def test_the_exported_animator_knows_its_rigs_and_its_encoder(shards: Path, trained: tuple[Path, Path], tmp_path: Path) -> None:
     last, weights = trained
-    config = animator.AnimatorConfig(shards, last, weights, tmp_path / "animator", epochs=1, batch=8)
+    config = animator.AnimatorConfig((shards,), last, weights, tmp_path / "animator", epochs=1, batch=8)
     folder = animator.train(config)
     loaded = Animator.load(folder)
     loaded.check_encoder(Encoder.load(weights))
@@ -135,9 +181,9 @@ def test_block_parameters_have_the_names_of_timm() -> None:
 
 def test_the_metric_follows_movement_not_people() -> None:
     movement = torch.tensor([[0.0, 0.0], [0.0, 0.0], [3.0, 0.0]])
-    good, spread = torch.ones(3, dtype=torch.bool), torch.tensor(1.0)
+    good = torch.ones(3, dtype=torch.bool)
     apart = 1.5 * (1 - np.exp(-3 / 1.2))
     angle = 2 * np.arcsin(apart / 2)
     right = torch.tensor([[1.0, 0.0], [1.0, 0.0], [np.cos(angle), np.sin(angle)]], dtype=torch.float32)
     wrong = right[[0, 2, 1]]
-    assert expression._metric(right, movement, good, spread) < 1e-4 < expression._metric(wrong, movement, good, spread)
+    assert metric(right, movement, good) < 1e-4 < metric(wrong, movement, good)
