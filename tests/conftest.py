@@ -132,6 +132,8 @@ def tracked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _tiny_encoder(folder: Path, size: int = 32) -> str:
+    from freeavatar.face.alignment import TEMPLATE
+
     """Write an encoder; its sha256."""
     rng = np.random.default_rng(1)
     widths = {"feature": 8, "embedding": 4, "arkit": 52, "gaze": 2, "head_pose": 6, "confidence": 1, "align": 4}
@@ -146,7 +148,7 @@ def _tiny_encoder(folder: Path, size: int = 32) -> str:
     nodes.append(helper.make_node("Squeeze", ["column", "one"], ["confidence"]))
     outputs = {name: ["B"] if name == "confidence" else ["B", width] for name, width in widths.items()}
     digest = _save_graph(folder, nodes, constants, {"image": ["B", 3, size, size]}, outputs)
-    config = {"name": "tiny", "size": size, "crop_template": "upright-1", "feature_version": 1, "feature_size": 8, "embedding_size": 4}
+    config = {"name": "tiny", "size": size, "crop_template": TEMPLATE, "feature_version": 1, "feature_size": 8, "embedding_size": 4}
     (folder / "config.json").write_text(json.dumps({"format": 1, **config, "sha256": digest}))
     return digest
 

@@ -75,7 +75,7 @@ def test_a_comparison_is_what_it_says() -> None:
         assert (hard.pose, hard.gaze, hard.key_direction, hard.fov) == (first.pose, first.gaze, first.key_direction, first.fov)
         assert hard.pose != other.pose
         assert [len(s.weights) for s in drawn.scenes] == [len(h.names) for h in drawn.heads]
-        assert all((0 <= s.weights).all() and (s.weights <= 1).all() for s in drawn.scenes)
+        assert all((s.weights >= 0).all() and (s.weights <= 1).all() for s in drawn.scenes)
         if drawn.kinds[0] == KINDS.index("intensity"):
             assert hard.weights.sum() < first.weights.sum()
         kinds |= set(drawn.kinds)

@@ -21,11 +21,11 @@ CROP_FIELD_OF_VIEW: Final = math.radians(20)
 """Vertical field of view of the camera that a crop is taken to come from: the frame of the encoder's head pose."""
 JITTER: Final = (0.022, 0.022, 0.04, 0.05)
 """Standard deviation of a training crop's dx, dy (fractions of the crop), log scale and roll (radians) from the ideal one."""
-BENT: Final = 0.5
+BENT: Final = 0.35
 """Share of crops that are bent into another face."""
-BROWS_MOVED: Final = 0.3
+BROWS_MOVED: Final = 0.1
 """Share of crops whose brows are moved to another resting place."""
-DEGRADED: Final = 0.75
+DEGRADED: Final = 0.65
 """Share of crops that are degraded by camera, codec, light or an occluder."""
 NEGATIVES: Final = 0.06
 """Share of crops that are spoilt on purpose and teach the confidence to say no."""
@@ -110,7 +110,7 @@ def jittered_pose(pose: NDArray[np.floating], centre: NDArray[np.floating], jitt
 
 
 def augment(crop: Image, rng: np.random.Generator, jitter: NDArray[np.floating]) -> Image:
-    """The crop as it might be of another face through another camera; a quarter of them stay clean.
+    """The crop as it might be of another face through another camera; a third of them stay clean.
 
     Args:
         crop: (S, S, 3) RGB uint8.
