@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from freeavatar.types import Image, Vector
 
-TEMPLATE: Final = "upright-1"
+TEMPLATE: Final = "upright-2"
 """Name of the crop template; stored with every encoder, which refuses another."""
 
 _POINTS: Final[dict[int, tuple[float, float]]] = {
     # MediaPipe index: (x, y) in the unit square, x to the right of the image (the subject's left), y down.
-    33: (0.290, 0.365), 133: (0.430, 0.372),  # right eye, outer and inner corner
-    263: (0.710, 0.365), 362: (0.570, 0.372),  # left eye, outer and inner corner
-    168: (0.500, 0.350), 6: (0.500, 0.400),  # bridge of the nose
-    98: (0.437, 0.580), 327: (0.563, 0.580), 2: (0.500, 0.600),  # wings and base of the nose
+    33: (0.252, 0.305), 133: (0.417, 0.313),  # right eye, outer and inner corner
+    263: (0.748, 0.305), 362: (0.583, 0.313),  # left eye, outer and inner corner
+    168: (0.500, 0.287), 6: (0.500, 0.346),  # bridge of the nose
+    98: (0.426, 0.559), 327: (0.574, 0.559), 2: (0.500, 0.582),  # wings and base of the nose
 }  # fmt: skip
 INDICES: Final = tuple(_POINTS)
 """MediaPipe indices of the landmarks that define the crop."""
