@@ -17,12 +17,11 @@ from freeavatar.mirror import Mirror
 from freeavatar.pipeline import load_models
 from freeavatar.presence import Presence
 from freeavatar.rig import Rig, load_rig
-from freeavatar.sinks.osc import DEFAULT_PREFIX, OscSink
+from freeavatar.sinks.targets import DEFAULT_TARGETS, Targets, open_targets
 from freeavatar.sources import Source, open_source
 from freeavatar.stopwatch import Stopwatch
 from freeavatar.types import Frame, RigFrame, Tracking
 
-DEFAULT_OSC = "127.0.0.1:9000"
 _BEHIND = 1.0
 """Seconds behind its own time at which a video goes on from where it is instead of skipping ahead."""
 
@@ -49,9 +48,23 @@ class SystemClock:
 class Sink(Protocol):
     """Takes frames and never waits."""
 
+    name: str
+    target: str
+    sent: int
     dropped: int
 
     def write(self, frame: RigFrame) -> None: ...
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What one sink did."""
+
+    name: str
+    target: str
+    sent: int
+    unsent: int
+    """Frames that the network did not take."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,8 @@ class Summary:
     skipped: int
     """Frames of the source that were too late to be looked at."""
     unsent: int
-    """Frames that a sink did not take."""
+    """Frames that a sink did not take, summed over the sinks."""
+    sinks: tuple[Delivery, ...]
     seconds: float
     stages: dict[str, dict[str, float]]
     """Median and 95th percentile in milliseconds; ``capture_to_send`` is the whole way."""
@@ -75,8 +89,7 @@ class Summary:
 def live(
     spec: str | Path,
     rig: str | Path,
-    osc: str = DEFAULT_OSC,
-    prefix: str = DEFAULT_PREFIX,
+    targets: Targets = DEFAULT_TARGETS,
     *,
     loop: bool = False,
     mirror: bool = False,
@@ -90,8 +103,7 @@ def live(
     Args:
         spec: camera number, or a video or images to play in their own time.
         rig: a rig's name or folder.
-        osc: HOST:PORT to send to.
-        prefix: start of every OSC address.
+        targets: where to send to; any number of programs at once.
         loop: play a video again and again.
         mirror: send the performer's mirror image.
         frames: stop after so many frames.
@@ -107,7 +119,7 @@ def live(
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on(signal.SIGINT, signal.SIGTERM))
         avatar = load_rig(rig)
-        sink = stack.enter_context(OscSink(osc, prefix))
+        sinks = stack.enter_context(open_targets(targets))
         encoder, animator = load_models(provider=provider)
         source = stack.enter_context(open_source(spec, loop=loop))
         tracker = stack.enter_context(FaceTracker(still=source.still, size=encoder.size))
@@ -125,8 +137,8 @@ def live(
                 row = smooth(presence(tracked, frame))
                 return reflect(row) if mirror else row
 
-        ready(f"{source.name} drives {avatar.name}, OSC to {osc}{sink.prefix}; Ctrl-C ends")
-        return run(source, avatar, drive, [sink], watch, SystemClock(), stop, frames, seconds)
+        ready(f"{source.name} drives {avatar.name}, {', '.join(f'{sink.name} to {sink.target}' for sink in sinks)}; Ctrl-C ends")
+        return run(source, avatar, drive, sinks, watch, SystemClock(), stop, frames, seconds)
 
 
 def run(
@@ -155,8 +167,18 @@ def run(
         count, faces = count + 1, faces + (row.tracking is Tracking.TRACKED)
         if stop.is_set() or count == frames or (seconds is not None and clock.now() - start >= seconds):
             break
-    unsent = sum(sink.dropped for sink in sinks)
-    return Summary(source.name, rig.name, count, faces, skipped + source.dropped, unsent, clock.now() - start, watch.summary())
+    deliveries = tuple(Delivery(sink.name, sink.target, sink.sent, sink.dropped) for sink in sinks)
+    return Summary(
+        source=source.name,
+        rig=rig.name,
+        frames=count,
+        faces=faces,
+        skipped=skipped + source.dropped,
+        unsent=sum(delivery.unsent for delivery in deliveries),
+        sinks=deliveries,
+        seconds=clock.now() - start,
+        stages=watch.summary(),
+    )
 
 
 def due(source: Source, clock: Clock, stop: Event) -> Iterator[tuple[Frame, float]]:

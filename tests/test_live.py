@@ -1,12 +1,20 @@
 """The live loop on a clock that only moves when it is told to: pacing, skipping, limits, latency."""
 
+import json
+import socket
+import struct
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from threading import Event
 
 import numpy as np
 import pytest
+from pythonosc.osc_bundle import OscBundle
 
-from freeavatar.live import Summary, due, run
+from freeavatar.arkit import NAMES
+from freeavatar.cli import main
+from freeavatar.live import Delivery, Summary, due, run
 from freeavatar.rig import Rig
 from freeavatar.sources import Source
 from freeavatar.stopwatch import Stopwatch
@@ -42,12 +50,15 @@ class FakeSource(Source):
 
 
 class FakeSink:
+    name, target = "fake", "nowhere"
+
     def __init__(self) -> None:
         self.rows: list[RigFrame] = []
-        self.dropped = 0
+        self.sent = self.dropped = 0
 
     def write(self, frame: RigFrame) -> None:
         self.rows.append(frame)
+        self.sent += 1
 
 
 class Session:
@@ -132,10 +143,44 @@ def test_rows_without_a_face_are_sent_too(rig: Rig) -> None:
     assert (done.faces, done.frames, len(session.sink.rows)) == (0, 2, 2)
 
 
-def test_unsent_frames_are_counted(rig: Rig) -> None:
-    session = Session(rig, FakeSource([0.0]))
+def test_what_each_sink_sent_is_counted(rig: Rig) -> None:
+    session = Session(rig, FakeSource([0.0, 0.1]))
     session.sink.dropped = 3
-    assert session().unsent == 3
+    done = session()
+    assert done.sinks == (Delivery("fake", "nowhere", 2, 3),) and done.unsent == 3
+
+
+@pytest.mark.usefixtures("tiny_weights", "tracked")
+def test_all_programs_get_the_same_frames_and_a_dead_one_stops_none(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("osc", "vmc", "live-link", "ifacialmocap", "openseeface", "vrchat")
+    with ExitStack() as stack:
+        receivers = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in names]
+        for receiver in receivers:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(5)
+        options = [f"--{name}=127.0.0.1:{receiver.getsockname()[1]}" for name, receiver in zip(names, receivers, strict=True)]
+        receivers.pop().close()  # a program that was closed
+        assert main(["live", "--source", str(clip), "--rig", "human", *options, "--frames", "3", "--json"]) == 0
+        packets = [receiver.recv(65536) for receiver in receivers]
+    osc = {message.address: message.params[0] for message in OscBundle(packets[0])}
+    jaw = struct.unpack_from(">f", packets[2], 312 - 244 + 4 * NAMES.index("jawOpen"))[0]
+    assert jaw == osc["/freeavatar/jawOpen"] and f"|jawOpen-{round(100 * jaw)}|".encode() in packets[3]
+    assert packets[1].startswith(b"#bundle\0") and len(packets[4]) == 1785
+    out, err = capsys.readouterr()
+    done = json.loads(out)
+    assert [sink["sent"] for sink in done["sinks"]][:-1] == [3] * 5 and done["unsent"] == done["sinks"][-1]["unsent"]
+    assert "VMC to 127.0.0.1:" in err
+
+
+@pytest.mark.usefixtures("tiny_weights", "tracked")
+def test_plain_osc_is_sent_only_where_nothing_else_is_named(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options, expected in (
+        ([], ["OSC"]),
+        (["--vmc", "127.0.0.1:9"], ["VMC"]),
+        (["--vmc", "127.0.0.1:9", "--osc", "127.0.0.1:9"], ["OSC", "VMC"]),
+    ):
+        assert main(["live", "--source", str(clip), "--rig", "human", *options, "--frames", "1", "--json"]) == 0
+        assert [sink["name"] for sink in json.loads(capsys.readouterr().out)["sinks"]] == expected
 
 
 def test_an_endless_source_is_not_read_ahead() -> None:

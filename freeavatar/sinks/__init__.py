@@ -1,6 +1,26 @@
-"""Where rig frames go: files and OSC."""
+"""Where rig frames go: files, and other programs over UDP."""
 
 from freeavatar.sinks.files import FILE_SUFFIXES, open_file
+from freeavatar.sinks.ifacialmocap import IFacialMocapSink
+from freeavatar.sinks.live_link import LiveLinkSink
+from freeavatar.sinks.openseeface import OpenSeeFaceSink
 from freeavatar.sinks.osc import OscSink
+from freeavatar.sinks.targets import DEFAULT_TARGETS, Targets, open_targets
+from freeavatar.sinks.udp import UdpSink
+from freeavatar.sinks.vmc import VmcSink
+from freeavatar.sinks.vrchat import VrchatSink
 
-__all__ = ["FILE_SUFFIXES", "OscSink", "open_file"]
+__all__ = [
+    "DEFAULT_TARGETS",
+    "FILE_SUFFIXES",
+    "IFacialMocapSink",
+    "LiveLinkSink",
+    "OpenSeeFaceSink",
+    "OscSink",
+    "Targets",
+    "UdpSink",
+    "VmcSink",
+    "VrchatSink",
+    "open_file",
+    "open_targets",
+]

@@ -6,9 +6,8 @@
 ``.npz``    the same as arrays, see :class:`Npz`.
 
 Signs and units of the CSV: radians, with the axes of ARKit's face anchor, which are ours: +yaw to the subject's left,
-+pitch down, +roll towards the subject's right shoulder. The table of signs is therefore all ones; it stands here
-because every format owns its own. Both eyes turn together and do not roll. The shapes are the rig's own controls
-where the rig has all 52, else the encoder's read-out.
++pitch down, +roll towards the subject's right shoulder. The shapes are the rig's own controls where the rig has all
+52, else the encoder's read-out (:mod:`freeavatar.sinks.shapes`).
 """
 
 import csv
@@ -23,11 +22,11 @@ import numpy as np
 from freeavatar.arkit import LIVE_LINK_CSV_ORDER, LIVE_LINK_POSE, NAMES
 from freeavatar.output import replacing
 from freeavatar.rig import Rig
+from freeavatar.sinks.shapes import pascal, pose_columns, shapes
 from freeavatar.types import RigFrame, Vector
 
 _STILL_RATE: Final = 30.0
 """Frames a second in the timecode of a source without a rate (pictures)."""
-_POSE_SIGNS: Final = dict.fromkeys(LIVE_LINK_POSE, 1.0)
 
 
 class FileSink(ABC):
@@ -82,7 +81,7 @@ class LiveLinkCsv(FileSink):
     def _open(self, temporary: Path) -> None:
         file = self._stack.enter_context(temporary.open("w", newline="", encoding="utf-8"))
         self._writer = csv.writer(file, lineterminator="\n")
-        names = [name[0].upper() + name[1:] for name in LIVE_LINK_CSV_ORDER]
+        names = [pascal(name) for name in LIVE_LINK_CSV_ORDER]
         self._writer.writerow(["Timecode", "BlendShapeCount", *names, *LIVE_LINK_POSE])
 
 
@@ -151,22 +150,6 @@ FILE_SUFFIXES: Final = tuple(_SINKS)
 def open_file(path: Path, rig: Rig, source: str = "", rate: float = 0.0) -> FileSink:
     """The writer for a path's suffix, one of :data:`FILE_SUFFIXES` (see :func:`freeavatar.output.check_output`)."""
     return _SINKS[path.suffix.lower()](path, rig, source, rate)
-
-
-def shapes(frame: RigFrame, order: tuple[str, ...]) -> list[float]:
-    """The 52 ARKit weights in any order: the rig's own controls if it has all of them, else the read-out."""
-    own = dict(zip(frame.names, frame.values, strict=True))
-    weights = own if own.keys() >= set(NAMES) else dict(zip(NAMES, frame.arkit, strict=True))
-    return [float(weights[name]) for name in order]
-
-
-def pose_columns(frame: RigFrame) -> list[float]:
-    """The nine pose columns of Live Link formats in radians."""
-    yaw, pitch, roll = map(float, frame.head_pose[:3])
-    eye = {"Yaw": float(frame.gaze[0]), "Pitch": float(frame.gaze[1]), "Roll": 0.0}
-    columns = {"HeadYaw": yaw, "HeadPitch": pitch, "HeadRoll": roll}
-    columns |= {f"{side}Eye{axis}": value for side in ("Left", "Right") for axis, value in eye.items()}
-    return [_POSE_SIGNS[name] * columns[name] for name in LIVE_LINK_POSE]
 
 
 def timecode(time: float, rate: float) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from freeavatar import arkit
 from freeavatar.rig import Control, Rig
-from freeavatar.sinks.files import FILE_SUFFIXES, open_file, pose_columns, shapes, timecode
+from freeavatar.sinks.files import FILE_SUFFIXES, open_file, timecode
+from freeavatar.sinks.shapes import pose_columns, shapes
 from freeavatar.types import RigFrame, Tracking
 
 
