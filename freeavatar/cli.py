@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _Input = Annotated[str, arg(metavar="INPUT")]
 _RigName = Annotated[str, arg(metavar="NAME|PATH")]
+_Address = Annotated[str | None, arg(metavar="HOST:PORT")]
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -113,8 +114,18 @@ def retarget(
 def live(
     source: Annotated[str, arg(metavar="CAMERA|FILE")] = "0",
     rig: _RigName = "human",
-    osc: Annotated[str, arg(metavar="HOST:PORT")] = "127.0.0.1:9000",
+    osc: _Address = None,
     osc_prefix: Annotated[str, arg(metavar="/PATH")] = "/freeavatar",
+    vmc: _Address = None,
+    vmc_names: Literal["perfect-sync", "vrm0", "vrm1"] = "perfect-sync",
+    live_link: _Address = None,
+    live_link_subject: Annotated[str, arg(metavar="NAME")] = "Avatar",
+    ifacialmocap: _Address = None,
+    ifacialmocap_listen: _Address = None,
+    openseeface: _Address = None,
+    vrchat: _Address = None,
+    vrchat_prefix: Annotated[str, arg(metavar="PATH/")] = "",
+    vrchat_bits: Annotated[int, arg(metavar="N")] = 0,
     loop: bool = False,
     mirror: bool = False,
     frames: Annotated[int | None, arg(metavar="N")] = None,
@@ -122,13 +133,23 @@ def live(
     provider: Annotated[str | None, arg(metavar="NAME")] = None,
     json: bool = False,
 ) -> int:
-    """Drive an avatar in another program from a camera, until Ctrl-C.
+    """Drive an avatar in other programs from a camera, until Ctrl-C: OSC to 127.0.0.1:9000 if no program is named.
 
     Args:
         source: camera number, or a video to play as if it were a camera.
         rig: a built-in rig's name or a rig's folder.
-        osc: where to send OSC over UDP: one address a control, one bundle a frame.
+        osc: where to send plain OSC: one address a control, one bundle a frame.
         osc_prefix: start of every OSC address.
+        vmc: where to send the VMC protocol: VSeeFace, Warudo and Unity receive on port 39539 or 39540.
+        vmc_names: names of the VMC blends.
+        live_link: where to send Live Link Face: Unreal receives on port 11111.
+        live_link_subject: the name that Unreal lists.
+        ifacialmocap: where to send as the app iFacialMocap does: receivers use port 49983.
+        ifacialmocap_listen: wait there for a receiver's start word first.
+        openseeface: where to send as the tracker OpenSeeFace does: receivers use port 11573.
+        vrchat: where to send VRChat avatar parameters in the names of VRCFaceTracking: VRChat receives on port 9000.
+        vrchat_prefix: what the avatar's parameters have before "v2/".
+        vrchat_bits: also send each parameter as so many bools.
         loop: play a video again and again.
         mirror: send the mirror image: left and right swapped.
         frames: stop after so many frames.
@@ -137,14 +158,32 @@ def live(
         json: print the summary as JSON.
     """
     from freeavatar.live import live as job
+    from freeavatar.sinks import DEFAULT_TARGETS, Targets
     from freeavatar.stopwatch import lines
+
+    named = any(address is not None for address in (osc, vmc, live_link, ifacialmocap, openseeface, vrchat))
+    targets = Targets(
+        osc=osc if named else DEFAULT_TARGETS.osc,
+        osc_prefix=osc_prefix,
+        vmc=vmc,
+        vmc_names=vmc_names,
+        live_link=live_link,
+        live_link_subject=live_link_subject,
+        ifacialmocap=ifacialmocap,
+        ifacialmocap_listen=ifacialmocap_listen,
+        openseeface=openseeface,
+        vrchat=vrchat,
+        vrchat_prefix=vrchat_prefix,
+        vrchat_bits=vrchat_bits,
+    )
 
     def ready(line: str) -> None:
         print(f"freeavatar: {line}", file=sys.stderr, flush=True)
 
-    done = job(source, rig, osc, osc_prefix, loop=loop, mirror=mirror, frames=frames, seconds=seconds, provider=provider, ready=ready)
-    summary = f"{done.frames} frames in {done.seconds:.1f} s, a face in {done.faces}, {done.skipped} skipped, {done.unsent} unsent"
-    return _report(done, json, summary, *lines(done.stages))
+    done = job(source, rig, targets, loop=loop, mirror=mirror, frames=frames, seconds=seconds, provider=provider, ready=ready)
+    summary = f"{done.frames} frames in {done.seconds:.1f} s, a face in {done.faces}, {done.skipped} skipped"
+    sent = [f"{sink.name} to {sink.target}: {sink.sent} sent, {sink.unsent} unsent" for sink in done.sinks]
+    return _report(done, json, summary, *sent, *lines(done.stages))
 
 
 def embed(
@@ -182,24 +221,40 @@ def rigs(json: bool = False) -> int:
     return 0
 
 
-def rig(action: Positional[Literal["check"]], folder: Annotated[Positional[Path], arg(metavar="DIR")], json: bool = False) -> int:
-    """Check a rig's folder.
+def rig(
+    action: Positional[Literal["check", "import"]],
+    path: Annotated[Positional[Path], arg(metavar="DIR|MODEL")],
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None,
+    json: bool = False,
+) -> int:
+    """Check a rig's folder, or import a model (GLB, VRM, glTF) as a rig of your own.
 
     Args:
-        action: what to do.
-        folder: a folder with rig.toml and its model.
+        action: check a rig's folder; import a model.
+        path: a folder with rig.toml and its model; a model with morph targets.
+        output: the folder that an import makes, ./<name of the model>/ if omitted.
         json: print the result as JSON.
     """
+    if action == "import":
+        return _import_rig(path, output, json)
     from freeavatar.rig import load_rig
     from freeavatar_renderer.raster import load_model
 
-    checked = load_rig(folder)
+    checked = load_rig(path)
     load_model(checked)
     if json:
         print(jsonlib.dumps({"name": checked.name, "controls": len(checked.controls), "valid": True}))
     else:
-        print(f"{folder}: the rig {checked.name} is valid, {len(checked.controls)} controls")
+        print(f"{path}: the rig {checked.name} is valid, {len(checked.controls)} controls")
     return 0
+
+
+def _import_rig(model: Path, output: Path | None, json: bool) -> int:
+    from freeavatar.rig_import import import_rig
+
+    done = import_rig(model, output)
+    unknown = [f"  without meaning, to be mapped by hand: {', '.join(done.unknown)}"] if done.unknown else []
+    return _report(done, json, f"{done.folder}: {done.controls} controls, {done.mapped} of them driven", *unknown)
 
 
 def bench(

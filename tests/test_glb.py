@@ -1,7 +1,10 @@
 """The GLB writer and reader agree; damaged and hostile files are refused, never followed."""
 
+import base64
 import json
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from freeavatar.errors import RigError
 from freeavatar_renderer.glb import load_glb
@@ -135,9 +140,9 @@ Change = Callable[[dict[str, Any]], Any]
         (lambda d: d["accessors"][1].update(count=3), "different lengths"),
         (lambda d: d["bufferViews"][0].update(byteLength=10**12), "reaches beyond its data"),
         (lambda d: d["bufferViews"][0].update(byteStride=4), "reaches beyond its data"),
-        (lambda d: d["buffers"][0].update(uri="file:///etc/passwd"), "in another file"),
+        (lambda d: d["buffers"][0].update(uri="file:///etc/passwd"), "in other files"),
         (lambda d: d["images"][0].update(uri="http://example.com/x.png") or d["images"][0].pop("bufferView"), "in other files"),
-        (lambda d: d["images"][0].update(bufferView=0), "neither PNG nor JPEG"),
+        (lambda d: d["images"][0].update(bufferView=0), "neither PNG nor JPEG nor WebP"),
         (lambda d: d["meshes"][0]["primitives"][0].update(mode=5), "mode 5"),
         (lambda d: d["meshes"][0]["extras"].update(targetNames=["a", "a"]), "two morph targets of one name"),
         (lambda d: d["materials"][0].update(alphaMode="GLASS"), "alphaMode 'GLASS'"),
@@ -207,3 +212,205 @@ def test_random_damage_never_escapes_as_another_error(file: Path) -> None:
 def test_a_missing_file_is_a_rig_error(tmp_path: Path) -> None:
     with pytest.raises(RigError, match="cannot be read"):
         load_glb(tmp_path / "none.glb")
+
+
+def uri(data: bytes) -> str:
+    return "data:application/octet-stream;base64," + base64.b64encode(data).decode()
+
+
+def test_gltf_with_data_uris_is_read_like_glb(file: Path, tmp_path: Path) -> None:
+    entries, binary = document(file)
+    whole = load_glb(file).nodes[1].primitives[0]
+    entries["buffers"][0]["uri"] = uri(binary[: entries["buffers"][0]["byteLength"]])
+    view = entries["bufferViews"][entries["images"][0].pop("bufferView")]
+    entries["images"][0]["uri"] = uri(binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]])
+    (path := tmp_path / "quad.gltf").write_text(json.dumps(entries))
+    read = load_glb(path).nodes[1].primitives[0]
+    assert np.array_equal(read.positions, whole.positions) and np.array_equal(read.material.texture, whole.material.texture)
+    for broken, message in (
+        (uri(binary[:40]), "data URI of 40 bytes"),
+        (uri(binary + b"\0" * 8), "data URI of"),
+        ("data:;base64,$$$$", "damaged data URI"),
+        ("data:text/plain,abc", "in other files"),
+        ("../../etc/passwd", "in other files"),
+    ):
+        entries["buffers"][0]["uri"] = broken
+        path.write_text(json.dumps(entries))
+        with pytest.raises(RigError, match=message):
+            load_glb(path)
+
+
+def test_interleaved_quantised_attributes(file: Path) -> None:
+    entries, binary = document(file)
+    count = len(POINTS)
+    rows = np.zeros(count, np.dtype({"names": ["p", "n"], "formats": [("<i2", 3), ("i1", 3)], "offsets": [0, 8], "itemsize": 12}))
+    rows["p"], rows["n"] = np.round(POINTS / 20 * 32767), (0, 0, 127)
+    packed, mesh = rows.tobytes(), entries["meshes"][0]["primitives"][0]
+    entries["extensionsRequired"] = ["KHR_mesh_quantization"]
+    entries["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(packed), "byteStride": 12})
+    view = len(entries["bufferViews"]) - 1
+    shared = {"bufferView": view, "count": count, "type": "VEC3", "normalized": True}
+    entries["accessors"] += [{**shared, "componentType": 5122}, {**shared, "componentType": 5120, "byteOffset": 8}]
+    mesh["attributes"].update(POSITION=len(entries["accessors"]) - 2, NORMAL=len(entries["accessors"]) - 1)
+    read = load_glb(rewrite(file, entries, binary + packed)).nodes[1].primitives[0]
+    assert read.positions * 20 == pytest.approx(POINTS, abs=1e-3)
+    assert read.normals == pytest.approx(np.tile([0, 0, 1], (count, 1)))
+
+
+def test_compressed_views(file: Path) -> None:
+    entries, binary = document(file)
+    count, mesh = 48, entries["meshes"][0]["primitives"][0]
+    mesh.pop("targets")
+    mesh.pop("indices")
+    entries["meshes"][0].pop("extras")
+    # 48 equal elements: a baseline and no differences at all.
+    packed = b"\xa0" + bytes(12) + bytes(20) + np.array([1, 2, 3], "<f4").tobytes()
+    source = {"buffer": 0, "byteOffset": len(binary), "byteLength": len(packed), "byteStride": 12, "mode": "ATTRIBUTES", "count": count}
+    entries["buffers"].append({"byteLength": 576, "extensions": {"EXT_meshopt_compression": {"fallback": True}}})
+    entries["bufferViews"].append({"buffer": 1, "byteLength": 576, "byteStride": 12, "extensions": {"EXT_meshopt_compression": source}})
+    entries["accessors"].append({"bufferView": len(entries["bufferViews"]) - 1, "componentType": 5126, "type": "VEC3", "count": count})
+    mesh["attributes"] = {"POSITION": len(entries["accessors"]) - 1}
+    path = rewrite(file, entries, binary + packed)
+    assert load_glb(path).nodes[1].primitives[0].positions == pytest.approx(np.tile([1, 2, 3], (count, 1)))
+    for change, message in (
+        ({"count": 10**9}, "reaches beyond"),
+        ({"byteStride": -12}, "reaches beyond"),
+        ({"byteLength": 99}, "reaches beyond"),
+    ):
+        entries["bufferViews"][-1]["extensions"]["EXT_meshopt_compression"] = source | change
+        with pytest.raises(RigError, match=message):
+            load_glb(rewrite(file, entries, binary + packed))
+
+
+@pytest.mark.parametrize("quality", [80, 101])  # VP8 and VP8L
+def test_webp_pictures(file: Path, quality: int) -> None:
+    entries, binary = document(file)
+    picture = cv2.imencode(".webp", PICTURE[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+    entries["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(picture)})
+    entries["images"].append({"bufferView": len(entries["bufferViews"]) - 1, "mimeType": "image/webp"})
+    entries["textures"][0] = {"extensions": {"EXT_texture_webp": {"source": 1}}}
+    entries["extensionsRequired"] = ["EXT_texture_webp"]
+    texture = load_glb(rewrite(file, entries, binary + picture)).nodes[1].primitives[0].material.texture
+    assert texture is not None and texture.shape == (5, 7, 4)
+    assert quality < 101 or np.array_equal(texture[..., :3], PICTURE)
+
+
+def bomb(pictures: int) -> tuple[dict[str, Any], bytes]:
+    """A small file whose pictures are large ones."""
+    picture = cv2.imencode(".png", np.zeros((4096, 4096), np.uint8))[1].tobytes()
+    entries = {
+        "buffers": [{"byteLength": len(picture)}],
+        "bufferViews": [{"buffer": 0, "byteLength": len(picture)}],
+        "nodes": [{"mesh": 0}],
+        "accessors": [{"componentType": 5126, "type": "VEC3", "count": 3}],
+        "images": [{"bufferView": 0}] * pictures,
+        "textures": [{"source": i} for i in range(pictures)],
+        "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": i}}} for i in range(pictures)],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "material": i} for i in range(pictures)]}],
+    }
+    return entries, picture
+
+
+VECTORS: dict[str, Any] = {"componentType": 5126, "type": "VEC3", "count": 900_000}
+HUGE: dict[str, tuple[Any, str]] = {
+    "a million nodes": (b'{"nodes":[' + b",".join([b"{}"] * 1_000_000) + b"]}", "more than 1000000 values"),
+    "many nodes": (b'{"nodes":[' + b",".join([b"{}"] * 400_000) + b"]}", "400000 nodes"),
+    "deep lists": (b"[" * 1000 + b"]" * 1000, "not valid glTF"),
+    "deep objects": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "not valid glTF"),
+    "many morphs": ({"nodes": [{"mesh": 0}], "accessors": [VECTORS] * 99, "meshes": [{"primitives": [{
+        "attributes": {"POSITION": 0}, "targets": [{"POSITION": i} for i in range(99)]}]}]}, "more than 256 MB"),
+    "empty morphs": ({"nodes": [{"mesh": 0}], "accessors": [VECTORS | {"count": 3}], "meshes": [{"primitives": [{
+        "attributes": {"POSITION": 0}, "targets": [{}] * 100_000}]}]}, "more than 256 MB"),
+    "shared mesh": ({"nodes": [{"mesh": 0}] * 99, "accessors": [VECTORS], "meshes": [{"primitives": [{
+        "attributes": {"POSITION": 0}}]}]}, "draws 89100000 vertices"),
+    "huge skin": ({"nodes": [{"mesh": 0, "skin": 0}], "skins": [{"joints": [0] * 99_999}], "accessors": [VECTORS | {"count": 3}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}]}, "99999 joints"),
+    "far away": ({"nodes": [{"translation": [1e308, 0, 0], "scale": [1e308, 1, 1], "children": [1]},
+        {"mesh": 0, "translation": [1e308, 0, 0]}], "accessors": [VECTORS | {"count": 3}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}]}, "at infinity"),
+    "texture bomb": (bomb(40), "64 million pixels"),
+}  # fmt: skip
+
+MEASURE = """
+import sys, time
+from pathlib import Path
+import cv2
+from freeavatar.errors import RigError
+from freeavatar_renderer.glb import load_glb
+start = time.process_time()
+try:
+    load_glb(Path(sys.argv[1]))
+    print("read")
+except RigError as error:
+    print(error)
+print(time.process_time() - start)
+status = Path("/proc/self/status")
+peaks = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")] if status.exists() else []
+print(int((peaks or ["0"])[0]) / 1024)
+"""
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_huge_file_is_refused_in_two_seconds_and_500_mb(tmp_path: Path, name: str) -> None:
+    entries, message = HUGE[name]
+    entries, binary = entries if isinstance(entries, tuple) else (entries, b"")
+    path = tmp_path / "huge.glb"
+    if isinstance(entries, bytes):
+        data = entries + b" " * (-len(entries) % 4)
+        path.write_bytes(struct.pack("<III", 0x46546C67, 2, 20 + len(data)) + struct.pack("<II", len(data), 0x4E4F534A) + data)
+    else:
+        rewrite(path, entries, binary)
+    # In a process of its own, whose peak of memory is then that of the file; not getrusage's, which remembers the parent's.
+    done = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, timeout=60, check=True)
+    said, *figures = done.stdout.strip().split("\n")
+    seconds, megabytes = map(float, figures)
+    assert message in said and len(said) < 600
+    assert seconds < 2 and megabytes < 500
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_positions_that_are_no_numbers_are_refused(file: Path, value: float) -> None:
+    entries, binary = document(file)
+    at = entries["bufferViews"][entries["accessors"][0]["bufferView"]]["byteOffset"]
+    with pytest.raises(RigError, match="not finite"):
+        load_glb(rewrite(file, entries, binary[:at] + struct.pack("<f", value) + binary[at + 4 :]))
+
+
+def test_views_may_overlap_but_not_end_elsewhere(file: Path) -> None:
+    entries, binary = document(file)
+    entries["bufferViews"][0]["byteOffset"] = entries["bufferViews"][1]["byteOffset"]
+    load_glb(rewrite(file, entries, binary))  # bounded like any other, and some exporters do it
+    for change in ({"byteOffset": -4}, {"byteLength": -1}, {"byteOffset": 1 << 40}, {"byteStride": -12}, {"byteStride": 10**6}):
+        entries, binary = document(file)
+        entries["bufferViews"][0].update(change)
+        with pytest.raises(RigError, match="reaches beyond its data"):
+            load_glb(rewrite(file, entries, binary))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**33) | st.floats() | st.sampled_from(["", "data:;base64,AAAA", "VEC3", "SCALAR"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["mesh", "count", "skin", "POSITION"]), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(data=st.data())
+def test_any_change_of_the_json_is_read_or_refused(file: Path, data: st.DataObject) -> None:
+    if not (original := file.with_suffix(".whole")).exists():
+        original.write_bytes(file.read_bytes())
+    entries, binary = document(original)
+    place = entries
+    while True:  # walk down to any value and put anything there
+        key = data.draw(st.sampled_from(sorted(place))) if isinstance(place, dict) else data.draw(st.integers(0, len(place) - 1))
+        if not isinstance(place[key], dict | list) or not place[key] or data.draw(st.integers(0, 4)) == 0:
+            place[key] = data.draw(JSON)
+            break
+        place = place[key]
+    try:
+        model = load_glb(rewrite(file, entries, binary))
+    except RigError as error:
+        assert "\n" not in str(error)
+        return
+    assert all(np.isfinite(p.positions).all() and p.faces.max(initial=0) < len(p.positions) for n in model.nodes for p in n.primitives)

@@ -1,5 +1,7 @@
-"""The data of a GLB file: accessors and pictures out of its binary chunk, every size and offset checked before use."""
+"""The data of a glTF file: accessors and pictures out of its buffers, every size and offset checked before use."""
 
+import base64
+import binascii
 import struct
 from typing import Any, Final
 
@@ -8,15 +10,24 @@ from numpy.typing import NDArray
 
 from freeavatar.errors import RigError
 from freeavatar.types import Image
+from freeavatar_renderer import meshopt
 
 Floats = NDArray[np.float32]
 
 _MAX_ELEMENTS: Final = 4_000_000
 """Elements of one accessor."""
-_MAX_DECODED: Final = 1 << 30
-"""Bytes that all accessors and pictures of a file may take in memory; stops small files that unpack to huge ones."""
-_MAX_SIDE: Final = 8192
-"""Pixels."""
+_MAX_DECODED: Final = 256 << 20
+"""Bytes that all arrays of a file may take in memory; stops small files that unpack to huge ones."""
+_MAX_PIXELS: Final = 64 << 20
+"""Of all pictures together, as they are in the file: four of the largest."""
+_MAX_SIDE: Final = 4096
+_KEPT_SIDE: Final = 2048
+"""Pixels; larger pictures are reduced to this, which previews cannot tell apart."""
+_PER_TRIANGLE: Final = 192
+_PER_PACKED_BYTE: Final = 48
+"""Bytes that a compressed triangle, and a byte of other compressed data, counts for: what their decoding takes is time."""
+_MAX_PACKED: Final = 8_000_000
+"""Elements of one compressed view, which many accessors may share."""
 _COMPONENTS: Final[dict[int, type[np.generic]]] = {
     5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32,
 }  # fmt: skip
@@ -28,11 +39,13 @@ class Accessors:
 
     Args:
         document: the JSON chunk.
-        binary: the binary chunk.
+        binary: the binary chunk: the buffer that has no URI.
     """
 
     def __init__(self, document: dict[str, Any], binary: memoryview) -> None:
-        self._json, self._binary, self._decoded = document, binary, 0
+        self._json, self._binary, self._decoded, self._pixels = document, binary, 0, 0
+        self._buffers: dict[int, memoryview] = {}
+        self._unpacked: dict[int, memoryview] = {}
 
     def floats(self, index: int, width: int | None, count: int | None = None) -> Floats:
         """An accessor as float32 (count, width); integers are scaled to 0..1 or -1..1 where the file says so."""
@@ -55,7 +68,7 @@ class Accessors:
             raise RigError(f"has an accessor of {count} elements; expected 1 to {_MAX_ELEMENTS}")
         if width is not None and own != width:
             raise RigError(f"has an accessor of type {entry['type']} where {width} components are expected; export it again")
-        self._reserve(count * own * 4)
+        self.reserve(count * own * 4)
         if "bufferView" in entry:
             values = self._elements(entry["bufferView"], entry.get("byteOffset", 0), kind, count, own)
         else:
@@ -74,15 +87,16 @@ class Accessors:
         return values[:, 0] if own == 1 else values
 
     def picture(self, image: Any) -> Image:
-        """(H, W, 4) RGBA uint8 of an entry of ``images``."""
+        """(H, W, 4) RGBA uint8 of an entry of ``images``, at most 2048 pixels a side."""
         entry = entry_at(self._json.get("images", []), image)
-        if "bufferView" not in entry:
-            raise RigError("keeps its pictures in other files; export it as one GLB file")
-        picture = bytes(self._view(entry["bufferView"])[0])
+        data = self._view(entry["bufferView"])[0] if "bufferView" in entry else _data_uri(entry.get("uri"), "pictures")
+        picture = bytes(data)
         width, height = _picture_size(picture)
         if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
             raise RigError(f"has a picture of {width} x {height} pixels; expected at most {_MAX_SIDE} a side")
-        self._reserve(width * height * 4)
+        self._pixels += width * height
+        if self._pixels > _MAX_PIXELS:
+            raise RigError(f"has pictures of more than {_MAX_PIXELS >> 20} million pixels together; export it with smaller ones")
         return _decode(picture, (height, width))
 
     def _elements(self, view: int, offset: int, kind: type[np.generic], count: int, width: int) -> NDArray[Any]:
@@ -95,15 +109,44 @@ class Accessors:
         return np.ndarray((count, width), dtype, data, offset, (stride, dtype.itemsize)).copy()
 
     def _view(self, index: int) -> tuple[memoryview, int]:
+        """The bytes of a buffer view, unpacked, and its stride, 0 where its elements are close together."""
         entry = entry_at(self._json.get("bufferViews", []), index)
-        if entry.get("buffer", 0) != 0 or "uri" in entry_at(self._json.get("buffers", []), 0):
-            raise RigError("keeps its data in another file; export it as one GLB file")
-        start, size, stride = entry.get("byteOffset", 0), entry["byteLength"], entry.get("byteStride", 0)
-        if not all(type(v) is int and v >= 0 for v in (start, size, stride)) or stride > 252 or start + size > len(self._binary):
-            raise RigError("has a buffer view that reaches beyond its data; export it again")
-        return self._binary[start : start + size], stride
+        packed = (entry.get("extensions") or {}).get("EXT_meshopt_compression")
+        if packed is None:
+            return self._slice(entry), _size(entry.get("byteStride", 0), 252)
+        if index not in self._unpacked:
+            # Decoded in full before it is used: a packed view has no addresses of its own.
+            count, stride = _size(packed["count"], _MAX_PACKED), _size(packed["byteStride"], 256)
+            data, mode = self._slice(packed), str(packed["mode"])
+            self.reserve(2 * count * stride + _PER_PACKED_BYTE * len(data) + (count // 3 * _PER_TRIANGLE if mode != "ATTRIBUTES" else 0))
+            decoded = meshopt.decode(data, mode, str(packed.get("filter", "NONE")), count, stride)
+            self._unpacked[index] = memoryview(decoded.tobytes())
+        return self._unpacked[index], _size(entry.get("byteStride", 0), 252)
 
-    def _reserve(self, size: int) -> None:
+    def _slice(self, entry: dict[str, Any]) -> memoryview:
+        data = self._buffer(entry.get("buffer", 0))
+        start, size = entry.get("byteOffset", 0), entry["byteLength"]
+        if not all(type(v) is int and v >= 0 for v in (start, size)) or start + size > len(data):
+            raise RigError("has a buffer view that reaches beyond its data; export it again")
+        return data[start : start + size]
+
+    def _buffer(self, index: int) -> memoryview:
+        entry = entry_at(self._json.get("buffers", []), index)
+        if "uri" not in entry:
+            return self._binary if index == 0 else memoryview(b"")
+        if index not in self._buffers:
+            data, size = _data_uri(entry["uri"], "data"), entry["byteLength"]
+            if type(size) is not int or not size <= len(data) <= size + 3:
+                raise RigError(f"has a data URI of {len(data)} bytes where {size} are announced; export it again")
+            self._buffers[index] = data
+        return self._buffers[index]
+
+    def reserve(self, size: int) -> None:
+        """Count bytes that the model takes, or the work that stands for them.
+
+        Raises:
+            RigError: it is too much.
+        """
         self._decoded += size
         if self._decoded > _MAX_DECODED:
             raise RigError(f"takes more than {_MAX_DECODED >> 20} MB in memory; export a lighter model")
@@ -116,11 +159,28 @@ def entry_at(entries: list[Any], index: Any) -> Any:
     return entries[index]
 
 
+def _size(value: Any, limit: int) -> int:
+    if type(value) is not int or not 0 <= value <= limit:
+        raise RigError(f"has a buffer view of size {str(value)[:20]}, which reaches beyond its data (0 to {limit}); export it again")
+    return value
+
+
+def _data_uri(uri: Any, what: str) -> memoryview:
+    """The bytes that a URI itself holds; other URIs are never followed."""
+    head, _, text = uri.partition(",") if isinstance(uri, str) else ("", "", "")
+    if not head.startswith("data:") or not head.endswith(";base64"):
+        raise RigError(f"keeps its {what} in other files; export it as one GLB file")
+    try:
+        return memoryview(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise RigError("has a damaged data URI; export it again") from error
+
+
 def numbers(values: Any, count: int) -> list[float]:
     """``count`` finite numbers."""
     found = [float(v) for v in values]
     if len(found) != count or not np.isfinite(found).all():
-        raise RigError(f"has {values!r} where {count} numbers are expected; export it again")
+        raise RigError(f"has {str(values)[:60]} where {count} numbers are expected; export it again")
     return found
 
 
@@ -136,7 +196,17 @@ def _picture_size(data: bytes) -> tuple[int, int]:
             height, width = struct.unpack_from(">HH", data, at + 5)
             return width, height
         at += 2 + size
-    raise RigError("has a picture that is neither PNG nor JPEG; export it again")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= 30:
+        # RFC 9649: VP8X holds the sizes less 1 in 24 bits each, VP8L in 14 bits, VP8 the sizes in 14 bits.
+        kind, bits = data[12:16], int.from_bytes(data[21:25], "little")
+        if kind == b"VP8X":
+            return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+        if kind == b"VP8L":
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        if kind == b"VP8 ":
+            width, height = struct.unpack_from("<HH", data, 26)
+            return width & 0x3FFF, height & 0x3FFF
+    raise RigError("has a picture that is neither PNG nor JPEG nor WebP; export it again")
 
 
 def _decode(picture: bytes, size: tuple[int, int]) -> Image:
@@ -151,4 +221,7 @@ def _decode(picture: bytes, size: tuple[int, int]) -> Image:
     if image.dtype == np.uint16:
         image = (image // 256).astype(np.uint8)
     code = {1: cv2.COLOR_GRAY2RGBA, 3: cv2.COLOR_BGR2RGBA, 4: cv2.COLOR_BGRA2RGBA}[1 if image.ndim == 2 else image.shape[2]]
+    if max(size) > _KEPT_SIDE:
+        scale = _KEPT_SIDE / max(size)
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(image, code), np.uint8)

@@ -1,13 +1,14 @@
-"""Reads GLB files (glTF 2.0, binary): node hierarchy, meshes with morph targets, materials, embedded pictures.
+"""Reads glTF 2.0 files, binary (GLB) or with data URIs: nodes, skinned meshes with morph targets, materials, pictures.
 
 The file may come from anywhere, so every size, offset and index is checked before it is used, and nothing outside the
-file is ever opened. Skins and animations are ignored: meshes are read in their rest pose.
+file is ever opened. Skinned meshes are put into the pose that the nodes have at rest; animations are ignored.
 """
 
 import json
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,19 +18,25 @@ from numpy.typing import NDArray
 from freeavatar.errors import RigError
 from freeavatar.types import Image
 from freeavatar_renderer.accessors import Accessors, Floats, entry_at, numbers
+from freeavatar_renderer.vrm import Avatar, read_avatar
 
 Matrix = NDArray[np.float64]
 
-MAX_FILE: Final = 256 << 20
+MAX_FILE: Final = 128 << 20
 """Bytes; the largest avatars in use are some tens of megabytes."""
-_MAX_JSON: Final = 32 << 20
+_MAX_VALUES: Final = 1_000_000
+"""Values in the JSON part, counted before it is parsed: each takes up to a hundred bytes of memory."""
 _MAX_NODES: Final = 10_000
-_MAX_DRAWN: Final = 4_000_000
+_MAX_DRAWN: Final = 1_000_000
 """Vertices of all nodes together: nodes may share a mesh, and each draws it."""
 _MAX_DEPTH: Final = 256
+_PER_MORPH: Final = 8192
+_PER_PRIMITIVE: Final = 32768
+"""Bytes that a morph target and a primitive count for, however small: what reading them takes is time."""
 
-_EXTENSIONS: Final = frozenset({"KHR_materials_unlit", "KHR_mesh_quantization", "KHR_materials_emissive_strength", "VRM", "VRMC_vrm"})
-"""Required extensions that do not keep a model from being read."""
+_EXTENSIONS: Final = ("KHR_mesh_quantization", "EXT_meshopt_compression", "EXT_texture_webp", "KHR_texture_transform")
+_HARMLESS: Final = ("KHR_materials_", "KHR_lights_", "VRM")
+"""What required extensions may be: those that are read, and by their beginning those that merely change the looks."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,24 @@ class Morph:
 
 
 @dataclass(frozen=True)
+class Bones:
+    """Which nodes the vertices of a skinned primitive follow.
+
+    Attributes:
+        nodes: (V, 4) indices into the model's nodes.
+        weights: (V, 4) shares; they add up to 1.
+    """
+
+    nodes: NDArray[np.int64]
+    weights: Floats
+
+
+@dataclass(frozen=True)
 class Primitive:
-    """Triangles of one material: ``positions`` (V, 3), ``faces`` (F, 3), and what else the file has."""
+    """Triangles of one material: ``positions`` (V, 3), ``faces`` (F, 3), and what else the file has.
+
+    With ``bones``, positions are the model's own at rest, and the vertices follow their bones' turns from there.
+    """
 
     positions: Floats
     faces: NDArray[np.uint32]
@@ -81,6 +104,7 @@ class Primitive:
     uv: Floats | None
     morphs: Mapping[str, Morph]
     material: Material
+    bones: Bones | None = None
 
 
 @dataclass(frozen=True)
@@ -103,18 +127,27 @@ class Node:
 
 @dataclass(frozen=True)
 class Model:
-    """A parsed file: the nodes of its scene."""
+    """A parsed file: the nodes of its scene, and what it says about its avatar."""
 
     nodes: tuple[Node, ...]
+    avatar: Avatar = field(default_factory=Avatar)
 
     @property
     def morphs(self) -> frozenset[str]:
         """Names of all morph targets."""
         return frozenset(name for node in self.nodes for p in node.primitives for name in p.morphs)
 
+    @cached_property
+    def places(self) -> tuple[Matrix, ...]:
+        """(4, 4) from each node's coordinates to the model's, at rest."""
+        places: list[Matrix] = []
+        for node in self.nodes:
+            places.append(places[node.parent] @ node.matrix if node.parent >= 0 else node.matrix)
+        return tuple(places)
+
 
 def load_glb(path: Path) -> Model:
-    """Read a GLB file.
+    """Read a GLB file, or a glTF file that holds all its data.
 
     Raises:
         RigError: the file is missing, damaged, too large, or uses what is not supported.
@@ -129,24 +162,34 @@ def load_glb(path: Path) -> Model:
     try:
         return _Reader(*_chunks(data)).model()
     except RigError as error:
-        raise RigError(f"{path}: {error}") from None
+        raise RigError(f"{path}: {_line(error)}") from None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         # Anything that a well-formed file has at this place: the reader checks values, not every type.
-        raise RigError(f"{path}: is not valid glTF ({type(error).__name__}: {error}); export it again as glTF 2.0 binary") from error
+        raise RigError(f"{path}: is not valid glTF ({type(error).__name__}: {_line(error)}); export it again as glTF 2.0 binary") from error
+
+
+def _printable(name: Any) -> str:
+    """A morph target's name, which must be writable in a rig.toml."""
+    return "".join(c if c.isprintable() else "_" for c in str(name))
+
+
+def _line(error: Exception) -> str:
+    """One line, however long the names in the file are."""
+    return " ".join(str(error)[:300].split())
 
 
 def _chunks(data: bytes) -> tuple[dict[str, Any], memoryview]:
+    """The JSON document and the binary chunk, empty where there is none."""
+    if data[:4].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+        return _document(data), memoryview(b"")
     if len(data) < 20 or data[:4] != b"glTF":
         raise RigError("is not a GLB file; export the model as glTF 2.0 binary (.glb)")
     version, length = struct.unpack_from("<II", data, 4)
     if version != 2 or length > len(data):
         raise RigError(f"is truncated or not glTF 2.0 (version {version}, {length} bytes announced, {len(data)} found); export it again")
     size, kind = struct.unpack_from("<II", data, 12)
-    if kind != 0x4E4F534A or size > min(_MAX_JSON, length - 20):
+    if kind != 0x4E4F534A or size > length - 20:
         raise RigError("has no valid JSON chunk; export it again")
-    document = json.loads(data[20 : 20 + size], parse_constant=_refuse)
-    if not isinstance(document, dict):
-        raise RigError("its JSON chunk is not an object; export it again")
     start, binary = 20 + size, memoryview(b"")
     if start + 8 <= length:
         size, kind = struct.unpack_from("<II", data, start)
@@ -154,7 +197,16 @@ def _chunks(data: bytes) -> tuple[dict[str, Any], memoryview]:
             if start + 8 + size > length:
                 raise RigError("its binary chunk is truncated; export it again")
             binary = memoryview(data)[start + 8 : start + 8 + size]
-    return document, binary
+    return _document(data[20 : struct.unpack_from("<I", data, 12)[0] + 20]), binary
+
+
+def _document(text: bytes) -> dict[str, Any]:
+    if sum(text.count(mark) for mark in (b",", b"{", b"[")) > _MAX_VALUES:
+        raise RigError(f"its JSON holds more than {_MAX_VALUES} values; export a lighter model")
+    document = json.loads(text, parse_constant=_refuse)
+    if not isinstance(document, dict):
+        raise RigError("its JSON chunk is not an object; export it again")
+    return document
 
 
 def _refuse(constant: str) -> float:
@@ -166,9 +218,11 @@ class _Reader:
         self._json, self._data = document, Accessors(document, binary)
         self._materials: dict[int, Material] = {}
         self._textures: dict[int, Image] = {}
+        self._skins: dict[int, tuple[NDArray[np.int64], Floats]] = {}
         self._meshes: dict[int, tuple[tuple[Primitive, ...], dict[str, float]]] = {}
-        if missing := set(document.get("extensionsRequired", [])) - _EXTENSIONS:
-            raise RigError(f"needs the glTF extensions {', '.join(sorted(map(str, missing)))}; export it without compression")
+        required = sorted(map(str, document.get("extensionsRequired", [])))
+        if missing := [e for e in required if e not in _EXTENSIONS and not e.startswith(_HARMLESS)]:
+            raise RigError(f"needs the glTF extensions {', '.join(missing)}; export it without compression")
 
     def model(self) -> Model:
         entries = self._json.get("nodes", [])
@@ -179,14 +233,14 @@ class _Reader:
         scene = entry_at(scenes, self._json.get("scene", 0)) if scenes else {}
         roots = scene.get("nodes", [i for i in range(len(entries)) if i not in children])
         nodes: list[Node] = []
-        seen: set[int] = set()
+        indices: dict[int, int] = {}
         waiting = [(i, -1, 0) for i in reversed(roots)]
         while waiting:
             index, parent, depth = waiting.pop()
             entry = entry_at(entries, index)
-            if index in seen or depth > _MAX_DEPTH:
+            if index in indices or depth > _MAX_DEPTH:
                 raise RigError("its nodes do not form a tree; export it again")
-            seen.add(index)
+            indices[index] = len(nodes)
             primitives, weights = self._mesh(entry["mesh"]) if "mesh" in entry else ((), {})
             if "weights" in entry and primitives:
                 weights = _named(primitives, entry["weights"])
@@ -196,12 +250,58 @@ class _Reader:
             raise RigError(f"draws {drawn} vertices, expected at most {_MAX_DRAWN}; export a lighter model")
         if not any(node.primitives for node in nodes):
             raise RigError("holds no mesh; export it again")
-        return Model(tuple(nodes))
+        places = Model(tuple(nodes)).places
+        if not np.isfinite(places).all():
+            raise RigError("places nodes at infinity; export it again")
+        for index, at in indices.items():
+            if "skin" in (entry := entries[index]) and nodes[at].primitives:
+                posed = self._posed(entry["skin"], self._json["meshes"][entry["mesh"]], nodes[at].primitives, indices, places)
+                nodes[at] = replace(nodes[at], primitives=posed)
+        return Model(tuple(nodes), read_avatar(self._json, self._target_names, indices))
+
+    def _posed(
+        self, skin: int, mesh: dict[str, Any], primitives: tuple[Primitive, ...], indices: Mapping[int, int], places: Sequence[Matrix]
+    ) -> tuple[Primitive, ...]:
+        """Skinned primitives as their bones hold them at rest, in the model's coordinates."""
+        if skin not in self._skins:
+            self._skins[skin] = self._skin(skin, indices, places)
+        joints, moves = self._skins[skin]
+        posed = []
+        for part, primitive in zip(mesh["primitives"], primitives, strict=True):
+            attributes, count = part["attributes"], len(primitive.positions)
+            if "JOINTS_0" not in attributes:
+                posed.append(primitive)
+                continue
+            picked, weights = self._data.array(attributes["JOINTS_0"], 4), self._data.floats(attributes["WEIGHTS_0"], 4, count)
+            if len(picked) != count or picked.dtype.kind != "u" or int(picked.max()) >= len(joints):
+                raise RigError("has a skin with vertices that name missing joints; export it again")
+            weights = weights.clip(0, None) / np.maximum(weights.clip(0, None).sum(axis=1, keepdims=True), 1e-12)
+            self._data.reserve(64 * count + sum(_PER_MORPH + 24 * len(m.vertices) for m in primitive.morphs.values()))
+            posed.append(bound(primitive, Bones(joints[picked], weights), moves, picked))
+        return tuple(posed)
+
+    def _skin(self, index: int, indices: Mapping[int, int], places: Sequence[Matrix]) -> tuple[NDArray[np.int64], Floats]:
+        """(J,) nodes of a skin, and (J, 4, 4) by which each moves what is bound to it."""
+        entry = entry_at(self._json.get("skins", []), index)
+        if missing := [j for j in entry["joints"] if j not in indices]:
+            raise RigError(f"has a skin whose joint {missing[0]} is not in the scene; export it again")
+        joints = np.array([indices[j] for j in entry["joints"]], np.int64)
+        if not 0 < len(joints) <= _MAX_NODES:
+            raise RigError(f"has a skin of {len(joints)} joints; expected 1 to {_MAX_NODES}")
+        moves = np.stack(places)[joints]
+        if "inverseBindMatrices" in entry:
+            moves = moves @ self._data.floats(entry["inverseBindMatrices"], 16)[: len(joints)].reshape(-1, 4, 4).transpose(0, 2, 1)
+        return joints, moves.astype(np.float32)
+
+    def _target_names(self, mesh: int) -> list[str]:
+        """Names of a mesh's morph targets, in the order of the file."""
+        return list(primitives[0].morphs) if (primitives := self._mesh(mesh)[0]) else []
 
     def _mesh(self, index: int) -> tuple[tuple[Primitive, ...], dict[str, float]]:
         if index not in self._meshes:
             entry = entry_at(self._json.get("meshes", []), index)
-            names = (entry.get("extras") or {}).get("targetNames", [])
+            extras = [e.get("extras") or {} for e in (entry, *entry["primitives"])]
+            names: list[str] = next((e["targetNames"] for e in extras if "targetNames" in e), [])
             primitives = tuple(self._primitive(p, names) for p in entry["primitives"])
             self._meshes[index] = primitives, _named(primitives, entry.get("weights", []))
         return self._meshes[index]
@@ -209,6 +309,7 @@ class _Reader:
     def _primitive(self, entry: dict[str, Any], names: list[str]) -> Primitive:
         if entry.get("mode", 4) != 4:
             raise RigError(f"draws with mode {entry['mode']}; only triangles are supported, export it triangulated")
+        self._data.reserve(_PER_PRIMITIVE + _PER_MORPH * len(entry.get("targets", [])))
         attributes = entry["attributes"]
         positions = self._data.floats(attributes["POSITION"], 3)
         count = len(positions)
@@ -218,7 +319,7 @@ class _Reader:
         widths = {"NORMAL": 3, "TEXCOORD_0": 2}
         rest = {key: self._data.floats(attributes[key], width, count) for key, width in widths.items() if key in attributes}
         targets = entry.get("targets", [])
-        names = [*map(str, names), *(f"target{i}" for i in range(len(names), len(targets)))]
+        names = [*map(_printable, names), *(f"target{i}" for i in range(len(names), len(targets)))]
         if len(set(names)) != len(names):
             raise RigError("has two morph targets of one name in a mesh; rename one")
         return Primitive(
@@ -267,10 +368,41 @@ class _Reader:
         return self._materials[index]
 
     def _texture(self, index: int) -> Image:
-        source = entry_at(self._json.get("textures", []), index)["source"]
+        entry = entry_at(self._json.get("textures", []), index)
+        source = ((entry.get("extensions") or {}).get("EXT_texture_webp") or entry)["source"]
         if source not in self._textures:
             self._textures[source] = self._data.picture(source)
         return self._textures[source]
+
+
+def bound(primitive: Primitive, bones: Bones, moves: Floats, picked: NDArray[np.integer[Any]]) -> Primitive:
+    """A primitive as bones hold it.
+
+    Args:
+        primitive: in the coordinates that the skin was bound in.
+        bones: the nodes that the result follows.
+        moves: (J, 4, 4) by which each bone moves what is bound to it.
+        picked: (V, 4) the bones of each vertex, as indices into ``moves``.
+    """
+    blend = np.zeros((len(primitive.positions), 3, 4), np.float32)
+    for k in range(4):
+        blend += bones.weights[:, k, None, None] * moves[picked[:, k], :3]
+    turn = blend[:, :, :3]
+    positions = np.einsum("vij,vj->vi", turn, primitive.positions) + blend[:, :, 3]
+    if not np.isfinite(positions).all():
+        raise RigError("places vertices at infinity; export it again")
+    normals, scale = primitive.normals, np.ones((len(positions), 1), np.float32)
+    if normals is not None:
+        normals = np.einsum("vij,vj->vi", turn, normals)
+        scale = 1 / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        normals = normals * scale
+    morphs = {}
+    for name, morph in primitive.morphs.items():
+        rows = morph.vertices
+        moved = np.einsum("vij,vj->vi", turn[rows], morph.moves)
+        turned = None if morph.turns is None else np.einsum("vij,vj->vi", turn[rows], morph.turns) * scale[rows]
+        morphs[name] = Morph(rows, moved, turned)
+    return replace(primitive, positions=positions, normals=normals, morphs=morphs, bones=bones)
 
 
 def _named(primitives: tuple[Primitive, ...], weights: list[float]) -> dict[str, float]:

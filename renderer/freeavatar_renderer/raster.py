@@ -21,14 +21,16 @@ FIELD_OF_VIEW: Final = 0.35
 BACKGROUND: Final = (0.78, 0.81, 0.85)
 
 _VERTEX = """#version 330
-in vec3 position; in vec3 normal; in vec4 tone; in vec2 uv;
-uniform mat4 camera_from_node; uniform mat4 clip_from_camera;
+in vec3 position; in vec3 normal; in vec4 tone; in vec2 uv; in vec4 share;
+uniform mat4 camera_from_part[4]; uniform mat4 clip_from_camera;
 out vec3 seen_at; out vec3 facing; out vec4 paint; out vec2 spot;
 void main() {
-    vec4 p = camera_from_node * vec4(position, 1);
+    mat4 place = camera_from_part[0] * share.x + camera_from_part[1] * share.y
+        + camera_from_part[2] * share.z + camera_from_part[3] * share.w;
+    vec4 p = place * vec4(position, 1);
     gl_Position = clip_from_camera * p;
     // Avatars scale their nodes evenly, so normals turn like positions.
-    seen_at = p.xyz; facing = mat3(camera_from_node) * normal; paint = tone; spot = uv;
+    seen_at = p.xyz; facing = mat3(place) * normal; paint = tone; spot = uv;
 }"""
 
 # A bright room: soft sky and floor, a large window at the upper left, a light from behind that draws the outline.
@@ -70,7 +72,8 @@ class AvatarRenderer:
         background: sRGB colour in 0..1.
 
     Raises:
-        RigError: the model is damaged, or lacks a morph target or node that the rig.toml names.
+        RigError: the model is damaged, lacks a morph target or node that the rig.toml names, or has a skin that follows more
+            than four turns.
         MissingExtraError, RenderError: no OpenGL.
     """
 
@@ -78,14 +81,15 @@ class AvatarRenderer:
         self, rig: Rig, width: int = 512, height: int = 512, samples: int = 4, background: tuple[float, float, float] = BACKGROUND
     ) -> None:
         model = load_model(rig)
-        self.rig, self.background, self._nodes = rig, background, model.nodes
+        self.rig, self.background, self._model = rig, background, model
         self._ctx = gl.context()
         self._target = gl.Target(width, height, samples)
         self._program: Any = self._ctx.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
         blank = np.full((1, 1, 4), 255, np.uint8)
         pictures = {id(p.material.texture): p.material.texture for node in model.nodes for p in node.primitives}
         self._textures = {key: self._texture(blank if picture is None else picture) for key, picture in pictures.items()}
-        surfaces = [_Surface(self._program, p, i) for i, node in enumerate(model.nodes) for p in node.primitives]
+        turned = _turned_by(model, {control.node for control in rig.controls if control.node})
+        surfaces = [_Surface(self._program, p, i, turned) for i, node in enumerate(model.nodes) for p in node.primitives]
         # What one can see through comes last, over what lies behind it.
         self._surfaces = sorted(surfaces, key=lambda s: ("OPAQUE", "MASK", "BLEND").index(s.material.alpha))
 
@@ -111,13 +115,13 @@ class AvatarRenderer:
         camera, clip = _camera(self.rig, orbit, width / height)
         program["clip_from_camera"].write(_columns(clip))
         places: list[Matrix] = []
-        for node in self._nodes:
+        for node in self._model.nodes:
             local = node.matrix @ turns[node.name] if node.name in turns else node.matrix
             places.append((places[node.parent] if node.parent >= 0 else camera) @ local)
         self._target.begin(self.background)
         for surface in self._surfaces:
-            surface.shape(weights, self._nodes[surface.node].weights)
-            program["camera_from_node"].write(_columns(places[surface.node]))
+            surface.shape(weights, self._model.nodes[surface.node].weights)
+            program["camera_from_part"].write(b"".join(map(_columns, self._parts(surface, camera, places))))
             self._bind(surface.material)
             surface.draw()
         ctx.fbo.depth_mask = True
@@ -128,6 +132,12 @@ class AvatarRenderer:
         """Free what the renderer holds on the graphics device."""
         for resource in (*self._surfaces, *self._textures.values(), self._program, self._target):
             resource.release()
+
+    def _parts(self, surface: "_Surface", camera: Matrix, places: Sequence[Matrix]) -> list[Matrix]:
+        """Four (4, 4) from a surface's coordinates to the camera's, one for each of the nodes that it follows."""
+        rest = self._model.places
+        moves = [camera if i < 0 else places[i] @ np.linalg.inv(rest[i]) for i in surface.follows] or [places[surface.node]]
+        return moves + [moves[0]] * (4 - len(moves))
 
     def _weights(self, values: Vector) -> dict[str, float]:
         """Weight of each morph target."""
@@ -184,20 +194,39 @@ def load_model(rig: Rig) -> Model:
 
 
 class _Surface:
-    """A primitive on the graphics device."""
+    """A primitive on the graphics device.
 
-    def __init__(self, program: Any, primitive: Primitive, node: int) -> None:
+    Args:
+        program: draws it.
+        primitive: the triangles.
+        node: where they are in the model.
+        turned: of each node of the model, the nearest one at or above it that turns, or -1.
+    """
+
+    def __init__(self, program: Any, primitive: Primitive, node: int, turned: NDArray[np.int64]) -> None:
         ctx = gl.context()
         self.node, self.material = node, primitive.material
         self._morpher = Morpher(primitive)
         count = len(primitive.positions)
+        self.follows: list[int] = []
+        """The turning nodes that a skin follows, -1 for none; empty for what is rigidly on its own node."""
+        shares = np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1))
+        if (bones := primitive.bones) is not None:
+            nearest = turned[bones.nodes]
+            self.follows = np.unique(nearest[bones.weights > 0]).tolist()
+            if len(self.follows) > 4:
+                raise RigError(
+                    f"a skin follows {len(self.follows)} turning nodes, expected at most 4; let controls of its rig.toml turn fewer"
+                )
+            parts = [np.where(nearest == i, bones.weights, 0).sum(axis=1) for i in self.follows]
+            shares = np.stack([*parts, *[np.zeros(count)] * (4 - len(parts))], axis=1).astype(np.float32)
         colours = np.ones((count, 4), np.float32) if primitive.colours is None else primitive.colours
         uv = np.zeros((count, 2), np.float32) if primitive.uv is None else primitive.uv
         self._moving = ctx.buffer(self._morpher.rest.tobytes(), dynamic=True)
-        self._fixed = ctx.buffer(np.concatenate([colours, uv], axis=1, dtype=np.float32).tobytes())
+        self._fixed = ctx.buffer(np.concatenate([colours, uv, shares], axis=1, dtype=np.float32).tobytes())
         self._faces = ctx.buffer(primitive.faces.tobytes())
         self._array = ctx.vertex_array(
-            program, [(self._moving, "3f 3f", "position", "normal"), (self._fixed, "4f 2f", "tone", "uv")], self._faces
+            program, [(self._moving, "3f 3f", "position", "normal"), (self._fixed, "4f 2f 4f", "tone", "uv", "share")], self._faces
         )
 
     def shape(self, weights: Mapping[str, float], rest: Mapping[str, float]) -> None:
@@ -268,6 +297,14 @@ def _gaze(shapes: Mapping[str, float]) -> Vector:
     left, right = mean("eyeLookOutLeft", "eyeLookInRight"), mean("eyeLookInLeft", "eyeLookOutRight")
     down, up = mean("eyeLookDownLeft", "eyeLookDownRight"), mean("eyeLookUpLeft", "eyeLookUpRight")
     return np.array([(left - right) * arkit.EYE_LOOK_FULL_YAW, (down - up) * arkit.EYE_LOOK_FULL_PITCH], np.float32)
+
+
+def _turned_by(model: Model, names: set[str]) -> NDArray[np.int64]:
+    """(N,) of each node, the nearest one at or above it of those names, or -1."""
+    turned = np.full(len(model.nodes), -1)
+    for i, node in enumerate(model.nodes):
+        turned[i] = i if node.name in names else turned[node.parent] if node.parent >= 0 else -1
+    return turned
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Matrix:

@@ -10,6 +10,7 @@ from freeavatar import arkit
 from freeavatar.demo import CLIP
 from freeavatar.errors import SourceError
 from freeavatar.sources import open_source
+from freeavatar.train import pictures
 from freeavatar.train.fec import TripletCrops
 from freeavatar.train.real_faces import for_selection
 from freeavatar.train.shards import decode
@@ -65,7 +66,7 @@ def test_real_faces_are_packed_with_label_person_and_all_scores(
     missing = [{"file": "b.png", "label": "happiness", "person": "x"}]
     with pytest.raises(SourceError, match="over 1% of 3 pictures are broken"):
         weak_labels.label_faces(tmp_path, rows + missing, out)
-    monkeypatch.setattr("freeavatar.train.pictures.MOST_BROKEN", 0.5)
+    monkeypatch.setattr(pictures, "MOST_BROKEN", 0.5)
     assert weak_labels.label_faces(tmp_path, rows + missing, out) == 2
     assert "1 of 3 pictures are broken" in capsys.readouterr().err
 
