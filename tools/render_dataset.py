@@ -101,11 +101,12 @@ def render_shard(out: Path, seed: int, shard: int, split: str) -> int:
                 rows += [row for row in four if row]
                 kinds.append(drawn.kinds)
     jpegs = [row.pop("jpeg") for row in rows]
-    arrays = {k: np.array([row[k] for row in rows]) for k in rows[0]}
+    arrays: dict[str, Any] = {k: np.array([row[k] for row in rows]) for k in rows[0]}
     arrays = {k: v if v.dtype.kind == "U" else v.astype(np.float32) for k, v in arrays.items()}
     offsets = np.cumsum([0, *(len(j) for j in jpegs)])
     temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, jpeg=np.concatenate(jpegs), offsets=offsets, kind=np.array(kinds, np.int8), **arrays)
+    arrays |= {"jpeg": np.concatenate(jpegs), "offsets": offsets, "kind": np.array(kinds, np.int8)}
+    np.savez(temporary, **arrays)
     os.replace(temporary, path)
     return PER_SHARD
 

@@ -134,7 +134,9 @@ def start(model: ExpressionEncoder, path: Path) -> None:
 
 def _step(space: losses.MovementSpace, taught: int, network: Callable[..., Any], batch: Batch, number: int) -> Outcome:
     """Every loss term of a batch."""
-    parts = [k for k in ("image", "real_image", "real_view", "raters_anchor", "raters_positive", "raters_negative") if k in batch]
+    parts: list[str] = [
+        k for k in ("image", "real_image", "real_view", "raters_anchor", "raters_positive", "raters_negative") if k in batch
+    ]
     images = torch.cat([batch[k] for k in parts])
     every = network(images.float().contiguous(memory_format=torch.channels_last))
     split = [r.float().split([len(batch[k]) for k in parts]) for r in every]
@@ -145,8 +147,8 @@ def _step(space: losses.MovementSpace, taught: int, network: Callable[..., Any],
         terms |= _real(read["real_image"], read["real_view"], batch, space, np.random.default_rng(number))
         weights |= {"teacher": TEACHER * (number < taught), **REAL}
     if "raters_anchor" in batch:
-        three = (read[f"raters_{k}"].embedding for k in ("anchor", "positive", "negative"))
-        terms["raters"] = triplets.triplet_loss(*three, margin=batch["raters_margin"]).mean() * 4
+        anchor, positive, negative = (read[k].embedding for k in ("raters_anchor", "raters_positive", "raters_negative"))
+        terms["raters"] = triplets.triplet_loss(anchor, positive, negative, batch["raters_margin"]).mean() * 4
         weights["raters"] = RATERS
     total = torch.stack([weights[k] * v for k, v in terms.items()]).sum()
     return Outcome(total, terms, read["image"].embedding)
@@ -158,7 +160,8 @@ def _real(face: Readings, view: Readings, batch: Batch, space: losses.MovementSp
     labels, persons = (batch[k].repeat(2).cpu().numpy() for k in ("real_label", "real_person"))
     rows = torch.from_numpy(emotion_triplets(labels, persons, rng, 2 * len(labels)))
     both = torch.cat([face.embedding, view.embedding])
-    apart = triplets.triplet_loss(*both[rows].unbind(1), margin=both.new_full((len(rows),), triplets.MARGIN))
+    anchor, positive, negative = both[rows].unbind(1)
+    apart = triplets.triplet_loss(anchor, positive, negative, both.new_full((len(rows),), triplets.MARGIN))
     # The straighter view leads: it is not pulled towards the one that is bent and spoilt more.
     disagreement = space.squared(view.movement - face.movement.detach()) + 2 * (view.embedding - face.embedding.detach()).square().sum(1)
     return {

@@ -27,8 +27,8 @@ def judge(model: ExpressionEncoder, folders: Sequence[Path], most: int | None = 
     crops = Crops(shards, model.size, 64, 0, augment=False)
     rng = np.random.default_rng(0)
     reads, labels = [], []
-    for rows in np.array_split(shards.whole, max(1, len(shards.whole) // 16)):
-        batch = crops.collect(rows, rng)
+    for comparisons in np.array_split(shards.whole, max(1, len(shards.whole) // 16)):
+        batch = crops.collect(comparisons, rng)
         reads.append(model(batch.pop("image").float()))
         labels.append(batch)
     read = Readings(*(torch.cat(r) for r in zip(*reads, strict=True)))

@@ -47,7 +47,8 @@ class MovementSpace:
 
     def squared(self, difference: Tensor) -> Tensor:
         """(...,) squared length of (..., M) differences; the mean over a data set is 1 around its mean."""
-        return (difference @ self.root).square().sum(-1)
+        length: Tensor = (difference @ self.root).square().sum(-1)
+        return length
 
     def by_region(self, difference: Tensor) -> Tensor:
         """(B, R) the parts of :meth:`squared`, each with mean 1 over a data set."""
@@ -113,4 +114,5 @@ def clear_triplets(batch: dict[str, Tensor], space: MovementSpace) -> tuple[Tens
 def _triplets(embedding: Tensor, batch: dict[str, Tensor], space: MovementSpace) -> Tensor:
     rows, kinds = clear_triplets(batch, space)
     margins = embedding.new_tensor([_MARGINS[k] for k in KINDS])[kinds]
-    return triplet_loss(*embedding[rows].unbind(1), margin=margins).sum() / max(1, len(rows)) * 4
+    anchor, positive, negative = embedding[rows].unbind(1)
+    return triplet_loss(anchor, positive, negative, margins).sum() / max(1, len(rows)) * 4

@@ -1,9 +1,10 @@
 """Synthetic people: textured head meshes whose expression, gaze and identity are known exactly.
 
-Two of three families; the third is in :mod:`freeavatar_renderer.anny`. **VALID** (Do et al. 2022, MIT): photo-textured heads with 65 facial morphs that share one texture
-atlas, so that skins can be exchanged and mixed between people. **ICT-FaceKit** (Li et al. 2020, MIT): 100 identity
-modes and 57 shapes with ARKit names; it borrows its skin from a VALID atlas through transferred texture coordinates.
-Both are read from packs below ``FREEAVATAR_DATA``; units are metres, Y up, the face looks along +Z.
+Two of three families; the third is in :mod:`freeavatar_renderer.anny`. **VALID** (Do et al. 2022, MIT): photo-textured heads
+with 65 facial morphs that share one texture atlas, so that skins can be exchanged and mixed between people.
+**ICT-FaceKit** (Li et al. 2020, MIT): 100 identity modes and 57 shapes with ARKit names; it borrows its skin from a VALID
+atlas through transferred texture coordinates. Both are read from packs below ``FREEAVATAR_DATA``; units are metres, Y up,
+the face looks along +Z.
 """
 
 import functools

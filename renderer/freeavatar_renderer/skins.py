@@ -5,7 +5,7 @@ they are and what surrounds them; so every invented person gets brows of another
 other irises, lips, blotches and beard shadow. The atlas is shared by all VALID heads, so places are fixed fractions.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -27,7 +27,8 @@ _CHIN: Final = 0.43
 _EYES: Final = ((0.507, 0.058), (0.142, 0.058))
 """Centres of the irises."""
 
-Field = NDArray[np.float32]
+Field = NDArray[Any]
+"""Floating-point values over the atlas."""
 
 
 def _bump(place: float, spread: float, at: Field) -> Field:
@@ -41,7 +42,7 @@ def vary(body: Image, other: Image, rng: np.random.Generator) -> Image:
         body, other: (H, W, 3) RGB uint8 atlases.
         rng: source of chance.
     """
-    skin, lender = (cv2.resize(a, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) for a in (body, other))
+    skin, lender = (_shrunk(a) for a in (body, other))
     axis = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
     x, y = axis[None] - _MIDDLE, axis[:, None]
     face = _bump(0, 0.14, x) * (1 / (1 + np.exp((y - 0.5) / 0.02))) * (1 / (1 + np.exp((0.105 - y) / 0.01)))
@@ -71,13 +72,17 @@ def vary(body: Image, other: Image, rng: np.random.Generator) -> Image:
     return np.ascontiguousarray(skin.clip(0, 255).astype(np.uint8))
 
 
+def _shrunk(atlas: Image) -> Field:
+    return np.asarray(cv2.resize(atlas, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
+
+
 def _smooth(skin: Field, spread: float) -> Field:
     """A wide blur (``spread`` in pixels), done on a quarter of the pixels a side."""
     small = cv2.resize(skin, (SIDE // 4, SIDE // 4), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(cv2.GaussianBlur(small, (0, 0), spread / 4), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR))
 
 
-def _graft(skin: Field, lender: Field, mask: NDArray[np.bool_] | Field) -> Field:
+def _graft(skin: Field, lender: Field, mask: Field) -> Field:
     """The lender's details on the skin's own tone: low frequencies stay."""
     weight = cv2.GaussianBlur(np.asarray(mask, np.float32), (0, 0), 4)[..., None].clip(0, 1)
     own, theirs = _smooth(skin, 28), _smooth(lender, 28)
@@ -103,7 +108,7 @@ def _move_brows(skin: Field, x: Field, y: Field, rng: np.random.Generator) -> Fi
     )
 
 
-def _restrengthen(skin: Field, mask: NDArray[np.bool_] | Field, rng: np.random.Generator) -> Field:
+def _restrengthen(skin: Field, mask: Field, rng: np.random.Generator) -> Field:
     """Brow hair darker, fainter or dyed: dark details inside the mask are scaled."""
     smooth = _smooth(skin, 16)
     weight = cv2.GaussianBlur(np.asarray(mask, np.float32), (0, 0), 3)[..., None].clip(0, 1)
