@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from freeavatar.errors import SourceError
+from freeavatar.train import real_faces
 from freeavatar.train.fec import TripletCrops, read_comparisons
 
 BOX = "0.2,0.6,0.1,0.7"
@@ -92,7 +93,7 @@ def packed(path: Path, triplets: list[list[int]], classes: list[int]) -> Path:
 
 
 def test_batches_hold_the_three_faces_and_their_margin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freeavatar.train.real_faces.augment", lambda crop, rng, jitter: crop)
+    monkeypatch.setattr(real_faces, "augment", lambda crop, rng, jitter: crop)
     path = packed(tmp_path / "fec.npz", [[0, 1, 4], [3, 2, 0]], [1, 3])
     crops = TripletCrops(path, 128, 8, 0)
     assert len(crops) == 2

@@ -7,11 +7,25 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from freeavatar.face import alignment
 from freeavatar.train import occluders, webcam
 from freeavatar.train.shards import jitter_matrix
 from freeavatar.types import Image
 
 STRAIGHT = np.eye(2, 3)
+
+
+@pytest.fixture
+def as_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crop template that is the square that everything is drawn in."""
+    monkeypatch.setattr(alignment, "EYES", occluders.EYES)
+
+
+def test_what_is_drawn_on_the_eyes_lands_on_those_of_the_template() -> None:
+    for size in (96, 128):
+        matrix = occluders.drawing(size, STRAIGHT)
+        for drawn, wanted in zip(occluders.EYES, alignment.EYES, strict=True):
+            np.testing.assert_allclose(moved(matrix, *drawn, size=size), np.array(wanted) * size - 0.5, atol=0.01 * size)
 
 
 def face(size: int = 128) -> Image:
@@ -121,6 +135,7 @@ def brow_height(picture: Image, x: float) -> float:
     return float((dark * (np.arange(len(dark)) + int(0.1 * 128))).sum() / dark.sum() / 128)
 
 
+@pytest.mark.usefixtures("as_drawn")
 def test_brows_rest_elsewhere_while_eyes_and_forehead_stay() -> None:
     picture = face()
     rest = brow_height(picture, 0.36)
@@ -136,6 +151,7 @@ def test_brows_rest_elsewhere_while_eyes_and_forehead_stay() -> None:
     assert np.abs(right - left).max() > 0.004
 
 
+@pytest.mark.usefixtures("as_drawn")
 def test_the_band_of_the_brows_follows_the_crop() -> None:
     matrix = jitter_matrix(np.array([0, 0.1, 0, 0]), 128)
     picture = np.asarray(cv2.warpAffine(face(), matrix, (128, 128), borderMode=cv2.BORDER_REPLICATE), np.uint8)
