@@ -4,26 +4,18 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
+from pythonosc.osc_message_builder import OscMessageBuilder
+
 _HEAD: Final = b"#bundle\0" + struct.pack(">Q", 1)
 """Start of a bundle whose time tag says "immediately"."""
 
 
 def message(address: str, *arguments: float | int | bool | str) -> bytes:
     """One message; each argument goes out as its Python type says: ``f``, ``i``, ``T`` or ``F``, ``s``."""
-    tags, data = ",", b""
+    builder = OscMessageBuilder(address)
     for value in arguments:
-        if isinstance(value, bool):  # before int: a bool is one
-            tags += "T" if value else "F"
-        elif isinstance(value, int):
-            tags += "i"
-            data += struct.pack(">i", value)
-        elif isinstance(value, str):
-            tags += "s"
-            data += _text(value)
-        else:
-            tags += "f"
-            data += struct.pack(">f", value)
-    return _text(address) + _text(tags) + data
+        builder.add_arg(value)
+    return builder.build().dgram
 
 
 def bundle(messages: Iterable[bytes]) -> bytes:
@@ -43,8 +35,3 @@ def bundles(messages: Iterable[bytes], limit: int) -> list[bytes]:
         items.append(item)
         size += 4 + len(item)
     return [*packed, bundle(items)] if items else packed
-
-
-def _text(value: str) -> bytes:
-    data = value.encode("ascii")
-    return data + b"\0" * (4 - len(data) % 4)
