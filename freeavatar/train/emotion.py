@@ -11,6 +11,8 @@ from freeavatar.train.bootstrap import interval
 
 EMOTIONS: Final = ("neutral", "happiness", "surprise", "anger", "sadness", "disgust", "contempt", "fear")
 """Emotion labels; a label's number is its place here."""
+JUDGED: Final = EMOTIONS[:5]
+"""Labels that embeddings are judged by; the others are too rare."""
 
 
 def emotion_triplets(labels: ArrayLike, persons: ArrayLike, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
@@ -84,7 +86,7 @@ def emotion_score(
     x, labels, persons = np.asarray(embedding, np.float64), np.asarray(labels), np.asarray(persons)
     rng = np.random.default_rng(seed)
     rows, names = [], []
-    judged = [e for e in EMOTIONS[:5] if (labels == e).sum() >= least]
+    judged = [e for e in JUDGED if (labels == e).sum() >= least]
     for own, other in itertools.permutations(judged, 2):
         same, different = np.flatnonzero(labels == own), np.flatnonzero(labels == other)
         drawn = np.column_stack([rng.choice(k, 8 * per_pair) for k in (same, same, different)])

@@ -7,6 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from freeavatar.train.bootstrap import interval
+from freeavatar.train.emotion import JUDGED
+
 Array = NDArray[np.float64]
 Grams = Mapping[str, Array]
 """(K, K) inner products of K morphs' skin displacement by face region."""
@@ -14,8 +17,6 @@ Grams = Mapping[str, Array]
 _STRENGTHS: Final = (1.0, 10.0, 100.0, 1e3, 1e4)
 """Ridge penalties to choose from."""
 _TINY: Final = 1e-6
-CLASSES: Final = ("neutral", "happiness", "surprise", "anger", "sadness")
-"""Emotion labels that real faces are compared by."""
 
 
 def found(x: NDArray[Any]) -> NDArray[np.bool_]:
@@ -98,8 +99,14 @@ def calibrated(x: Array, people: NDArray[Any], neutral: NDArray[np.bool_]) -> Ar
 
 def two_sided(anchor: Array, positive: Array, negative: Array) -> NDArray[np.bool_]:
     """(N,) whether anchor and positive are nearer to each other than either is to the negative; False for a face not found."""
+    pair, nearest = _distances(anchor, positive, negative)
+    return np.asarray(pair < nearest)
+
+
+def _distances(anchor: Array, positive: Array, negative: Array) -> tuple[Array, Array]:
+    """(N,) distance of the pair, and (N,) the smaller of those to the negative."""
     pair, first, second = (np.linalg.norm(a - b, axis=1) for a, b in ((anchor, positive), (anchor, negative), (positive, negative)))
-    return np.asarray((pair < first) & (pair < second))
+    return pair, np.minimum(first, second)
 
 
 def clear(anchor: Array, positive: Array, negative: Array, ratio: float = 1.25, least: float = 0.1) -> NDArray[np.bool_]:
@@ -110,8 +117,8 @@ def clear(anchor: Array, positive: Array, negative: Array, ratio: float = 1.25, 
         ratio: smaller of the distances to the negative over the distance of the pair.
         least: distance to the negative below which nothing can be seen.
     """
-    pair, first, second = (np.linalg.norm(a - b, axis=1) for a, b in ((anchor, positive), (anchor, negative), (positive, negative)))
-    return np.asarray(np.minimum(first, second) > np.maximum(ratio * pair, least))
+    pair, nearest = _distances(anchor, positive, negative)
+    return np.asarray(nearest > np.maximum(ratio * pair, least))
 
 
 def class_triplets(
@@ -120,7 +127,7 @@ def class_triplets(
     """Triplets of three different people: anchor and positive share a label, the negative has another.
 
     Args:
-        labels: (N,); ``people`` (N,). Classes of :data:`CLASSES` with fewer than 20 pictures are left out.
+        labels: (N,); ``people`` (N,). Classes of :data:`JUDGED` with fewer than 20 pictures are left out.
         each: triplets of each ordered pair of classes.
         seed: of the draw.
 
@@ -128,7 +135,7 @@ def class_triplets(
         (T, 3) rows of anchor, positive and negative, and (T,) the pair of classes each belongs to.
     """
     rng = np.random.default_rng(seed)
-    classes = [c for c in CLASSES if (labels == c).sum() >= 20]
+    classes = [c for c in JUDGED if (labels == c).sum() >= 20]
     rows: list[tuple[int, int, int]] = []
     for one, other in itertools.permutations(classes, 2):
         same, different, wanted = np.flatnonzero(labels == one), np.flatnonzero(labels == other), len(rows) + each
@@ -157,11 +164,8 @@ def bootstrap(right: NDArray[np.bool_], groups: NDArray[np.int64], people: NDArr
         draws: resamples.
     """
     names, who = np.unique(people, return_inverse=True)
-    who, rng = who.reshape(people.shape), np.random.default_rng(0)
-    counts = (np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(draws))
-    figures = [balanced(right, groups, count[who].prod(1).astype(np.float64)) for count in counts]
-    low, high = np.percentile(figures, (2.5, 97.5))
-    return float(low), float(high)
+    who = who.reshape(people.shape)
+    return interval(lambda times: balanced(right, groups, times[who].prod(1).astype(np.float64)), names, draws)
 
 
 def discriminant(x: Array, labels: NDArray[Any], shrinkage: float = 0.1) -> Array:

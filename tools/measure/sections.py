@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freeavatar import arkit
+from freeavatar.train.emotion import JUDGED
 from freeavatar_renderer.comparisons import KINDS, TRIPLETS
 from freeavatar_renderer.heads import load_valid
 
@@ -187,7 +188,7 @@ def emotions(bench: Bench) -> Table:
     """Two-sided emotion-class triplets on real people."""
     train, test = bench.faces("train"), bench.faces("dev")
     ours = read(list(test["files"]), test["landmarks"], bench.weights, bench.workers, "real faces", "dev")
-    known = metrics.found(train["peer"]) & np.isin(train["label"], metrics.CLASSES)
+    known = metrics.found(train["peer"]) & np.isin(train["label"], JUDGED)
     scores, fitted = train["peer"][known].astype(np.float64), test["peer"].astype(np.float64)
     layer = metrics.discriminant(metrics.standardised(scores), train["label"][known])
     spaces = {
