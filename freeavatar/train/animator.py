@@ -8,7 +8,6 @@ encoder's own ARKit read-out, so that it is at home with features of real faces,
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -111,9 +110,9 @@ def real_features(model: ExpressionEncoder, path: Path, seed: int, batch: int = 
     """Features (M, F) of as many random real faces as there are, and the encoder's own ARKit read-out (M, 52)."""
     faces = RealFaces(path, model.size, batch, seed)
     reads = []
-    for rows in tqdm(islice(faces, len(faces.jpegs) // batch), desc="real faces", unit="batch"):
+    for step in tqdm(range(len(faces) // batch), desc="real faces", unit="batch"):
         with torch.autocast("cpu", torch.bfloat16):
-            reads.append(model(rows["image"].float().contiguous(memory_format=torch.channels_last)))
+            reads.append(model(faces.images(step).float().contiguous(memory_format=torch.channels_last)))
     return torch.cat([r.feature.float() for r in reads]), torch.cat([r.arkit.float() for r in reads]).numpy()
 
 

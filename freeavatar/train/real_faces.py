@@ -1,8 +1,6 @@
 """Real faces with emotion labels and a teacher's scores (``tools/weak_labels``), jittered and degraded like the synthetic ones."""
 
 import hashlib
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
@@ -79,9 +77,6 @@ class RealFaces:
     def __len__(self) -> int:
         return len(self.jpegs)
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        return map(self.batch, count())
-
     def batch(self, step: int) -> dict[str, Tensor]:
         """The faces of one step.
 
@@ -90,11 +85,22 @@ class RealFaces:
             ``arkit (B,52)``, ``mask (B,52)``; ``label (B,) int64``, places in
             :data:`freeavatar.train.emotion.EMOTIONS`; ``person (B,) int64``.
         """
-        rng = np.random.default_rng([*self._seed, step])
-        rows = rng.choice(len(self), self._batch, p=self._chance)
-        image, view = (stack([view_of(self.jpegs[i], self._size, rng, spoilt) for i in rows]) for spoilt in (False, True))
+        rng, rows = self._draw(step)
+        image, view = (self._views(rows, rng, spoilt) for spoilt in (False, True))
         labels = {"arkit": self.arkit, "mask": self.mask, "label": self._label, "person": self._person}
         return {"image": image, "view": view, **{k: v[rows] for k, v in labels.items()}}
+
+    def images(self, step: int) -> Tensor:
+        """(B, 3, S, S) uint8: ``image`` of :meth:`batch`, without the work for the rest."""
+        rng, rows = self._draw(step)
+        return self._views(rows, rng, spoilt=False)
+
+    def _draw(self, step: int) -> tuple[np.random.Generator, NDArray[np.integer]]:
+        rng = np.random.default_rng([*self._seed, step])
+        return rng, rng.choice(len(self), self._batch, p=self._chance)
+
+    def _views(self, rows: NDArray[np.integer], rng: np.random.Generator, spoilt: bool) -> Tensor:
+        return stack([view_of(self.jpegs[i], self._size, rng, spoilt) for i in rows])
 
     def straight(self, start: int = 0, stop: int | None = None) -> Tensor:
         """(n, 3, S, S) uint8: the ideal crops of the rows ``start`` to ``stop``, to judge a model by."""

@@ -55,6 +55,7 @@ def test_a_batch_is_a_function_of_seed_rank_and_step(packed: Path) -> None:
     assert batch["image"].shape == batch["view"].shape == (6, 3, 128, 128) and batch["image"].dtype == torch.uint8
     assert batch["arkit"].shape == batch["mask"].shape == (6, 52)
     again = RealFaces(packed, 128, 6, 1).batch(7)
+    assert torch.equal(RealFaces(packed, 128, 6, 1).images(7), batch["image"])
     assert all(torch.equal(batch[k], again[k]) for k in batch)
     assert not torch.equal(batch["image"], batch["view"])
     for other in (
