@@ -1,0 +1,164 @@
+"""The calibration job: a person before a camera to a profile."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+import numpy as np
+
+from freeavatar import arkit
+from freeavatar.animator import Animator
+from freeavatar.calibration import CalibrationError, Calibrator, measure_neutral, measure_range, with_gains
+from freeavatar.encoder import Encoder
+from freeavatar.errors import SourceError
+from freeavatar.face import FaceTracker
+from freeavatar.interrupt import stop_on
+from freeavatar.pipeline import load_models
+from freeavatar.profiles import DEFAULT_USER, Neutral, Profile, load_profile, profile_path, save_profile
+from freeavatar.rig import ANIMATOR, Rig, load_rig
+from freeavatar.sources import Source, open_source
+from freeavatar.types import Expression
+
+FILE: Final = "file"
+"""What stands for the camera where a video is played."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a calibration did."""
+
+    profile: str
+    """The file that was written."""
+    frames: int
+    """Frames of the neutral face."""
+    ranges: int
+    """Controls and shapes whose range was widened."""
+    seconds: float
+    interrupted: bool
+    """Stopped by Ctrl-C; nothing was written."""
+
+
+def camera_key(source: Source) -> str:
+    """The camera's name in profiles."""
+    return source.name if source.live else FILE
+
+
+def calibrate(
+    spec: str | Path,
+    rigs: Sequence[str | Path] = ("human",),
+    user: str = DEFAULT_USER,
+    *,
+    range_of_motion: bool = False,
+    countdown: float = 3.0,
+    seconds: float = 2.0,
+    motion: float = 10.0,
+    provider: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Summary:
+    """Measure a person's neutral face and, if wanted, range of motion, and keep them as a profile.
+
+    All times are the source's own. What an older profile says besides is kept.
+
+    Args:
+        spec: camera number or video.
+        rigs: rigs whose controls' range is measured.
+        user: the profile's name.
+        range_of_motion: also measure how far each control goes.
+        countdown: seconds to get ready.
+        seconds: length of the neutral.
+        motion: length of the range of motion.
+        provider: what runs the encoder; None takes the best one that starts.
+        say: called with a line for the person, such as what to do next.
+
+    Raises:
+        CalibrationError: the person was not seen as needed, or the source ended too soon.
+        FreeAvatarError: the source, a rig, the weights or the profile is not usable.
+    """
+    start = time.perf_counter()
+    if not (0 <= countdown <= 60 and 0 < seconds <= 60 and 0 < motion <= 120):
+        raise SourceError("expected a countdown of 0 to 60 s, a neutral of up to 60 s and a range of motion of up to 120 s")
+    avatars = [load_rig(rig) for rig in rigs]
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on(signal.SIGINT, signal.SIGTERM))
+        encoder, animator = load_models(provider=provider)
+        source = stack.enter_context(open_source(spec))
+        if source.still:
+            raise SourceError(f"{spec}: is no moving picture; expected a camera or a video")
+        path = profile_path(user, camera_key(source))
+        old = load_profile(path) if path.exists() else Profile()
+        reader = _Reader(source, encoder, stack.enter_context(FaceTracker(size=encoder.size)), stop)
+        for left in _seconds(countdown):
+            say(f"face at rest, eyes on the screen: {left:g}")
+            reader.read(left % 1 or 1.0)
+        say("hold still")
+        faces = reader.read(seconds)
+        if stop.is_set():
+            return Summary(str(path), 0, 0, time.perf_counter() - start, True)
+        neutral = measure_neutral(faces, encoder.sha256)
+        profile = replace(old, user=user, camera=camera_key(source), neutral=neutral)
+        ranges = 0
+        if range_of_motion:
+            say(f"now move all you can for {motion:g} s: blink, raise and lower the brows, smile, frown, pout, open wide, puff")
+            seen = reader.read(motion)
+            if stop.is_set():
+                return Summary(str(path), 0, 0, time.perf_counter() - start, True)
+            profile, ranges = widen(profile, neutral, avatars, animator, [face for face in seen if face is not None])
+        save_profile(profile)
+    return Summary(str(path), len(faces), ranges, time.perf_counter() - start, False)
+
+
+def widen(profile: Profile, neutral: Neutral, rigs: Sequence[Rig], animator: Animator, faces: Sequence[Expression]) -> tuple[Profile, int]:
+    """The profile with the gains that these faces call for, and how many there are."""
+    if not faces:
+        raise CalibrationError("range of motion refused: no face was seen; stay in the picture, and try again")
+    avatars, shapes, count = dict(profile.avatars), profile.arkit, 0
+    for number, rig in enumerate(rigs):
+        correct = Calibrator(rig, animator, Profile(neutral=neutral))
+        rows = [correct(animator.animate(face, rig)) for face in faces]
+        if number == 0:
+            gains = measure_range([row.arkit for row in rows], arkit.NAMES, np.ones(len(arkit.NAMES), np.float32))
+            gains = {name: gain for name, gain in gains.items() if name not in arkit.EYE_LOOK}
+            shapes, count = with_gains(shapes, gains), len(gains)
+        driven = [i for i, control in enumerate(rig.controls) if control.source == ANIMATOR]
+        gains = measure_range([row.values[driven] for row in rows], [rig.names[i] for i in driven], rig.maximum[driven])
+        avatars[rig.name] = with_gains(avatars.get(rig.name, {}), gains)
+        count += len(gains)
+    return replace(profile, arkit=shapes, avatars=avatars), count
+
+
+class _Reader:
+    """Reads expressions for a while of the source's own time, one while after the other."""
+
+    def __init__(self, source: Source, encoder: Encoder, tracker: FaceTracker, stop: Event) -> None:
+        self._name, self._encoder, self._tracker, self._stop = source.name, encoder, tracker, stop
+        self._frames = iter(source)
+        self._step = 1 / source.rate if source.rate > 0 else 0.0
+        self._until: float | None = None
+
+    def read(self, seconds: float) -> list[Expression | None]:
+        """What is read in that time; less when interrupted.
+
+        Raises:
+            CalibrationError: the source ended.
+        """
+        faces: list[Expression | None] = []
+        for frame in self._frames:
+            if not faces:
+                self._until = (frame.time if self._until is None else self._until) + seconds
+            crop = self._tracker.track(frame)
+            faces.append(self._encoder.encode([crop])[0] if crop else None)
+            if self._stop.is_set() or frame.time + self._step >= (self._until or 0.0):
+                return faces
+        raise CalibrationError(f"{self._name} ended too soon; expected {seconds:g} s more of it")
+
+
+def _seconds(countdown: float) -> Iterator[float]:
+    """What is left of a countdown, second by second: 2.5, 2, 1."""
+    while countdown > 0:
+        yield countdown
+        countdown -= countdown % 1 or 1.0

@@ -1,0 +1,142 @@
+"""Settings files that people edit: TOML of bounded size, read strictly, written whole."""
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from freeavatar.bounded import read_bounded
+from freeavatar.errors import FreeAvatarError
+
+
+class SettingsError(FreeAvatarError):
+    """A settings file is missing, damaged, or says something that is not understood."""
+
+
+def read_toml(path: Path, limit: int, advice: str) -> dict[str, Any]:
+    """The document in a TOML file.
+
+    Args:
+        path: the file.
+        limit: the most bytes that it may hold.
+        advice: what the user can do about a file that is missing or too large.
+
+    Raises:
+        SettingsError: missing, too large, or not TOML.
+    """
+    data = read_bounded(path, limit, SettingsError, advice)
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: is not valid TOML ({error!s:.160}); correct or delete it") from error
+
+
+class Table:
+    """One table of a document; every key is taken once, and what is left at the end is a mistake in the file.
+
+    Args:
+        where: the table's name in messages.
+        entries: its keys and values.
+    """
+
+    def __init__(self, where: str, entries: object) -> None:
+        if not isinstance(entries, dict):
+            raise SettingsError(f"{where}: expected a table, not {entries!r:.60}")
+        self._where, self._entries = where, dict(entries)
+
+    def number(self, key: str, default: float, low: float, high: float) -> float:
+        """A number within ``low`` to ``high``; ``default`` where the key is missing."""
+        return self._number(key, self._entries.pop(key, default), low, high)
+
+    def numbers(self, key: str, count: int, low: float, high: float) -> tuple[float, ...]:
+        """A list of ``count`` numbers that must be there."""
+        return self._numbers(key, self._entries.pop(key, None), count, low, high)
+
+    def rows(self, key: str, count: int, low: float, high: float) -> tuple[tuple[float, ...], ...]:
+        """A list of lists of ``count`` numbers; an empty one where the key is missing."""
+        rows = self._entries.pop(key, [])
+        if not isinstance(rows, list):
+            raise self.error(f"{key} must be a list of lists")
+        return tuple(self._numbers(key, row, count, low, high) for row in rows)
+
+    def text(self, key: str, default: str) -> str:
+        """A string of at most 200 characters."""
+        value = self._entries.pop(key, default)
+        if not isinstance(value, str) or len(value) > 200:
+            raise self.error(f"{key} is {value!r:.60}, expected a string")
+        return value
+
+    def table(self, key: str) -> "Table":
+        """The table of that name; an empty one where it is missing."""
+        return Table(f"{self._where}: [{key:.60}]", self._entries.pop(key, {}))
+
+    def holds(self, key: str, kind: type) -> bool:
+        """Whether the key is there with a value of that type."""
+        return isinstance(self._entries.get(key), kind)
+
+    def length(self, key: str) -> int:
+        """How long the list of that name is; 0 where there is none."""
+        return len(self._entries[key]) if self.holds(key, list) else 0
+
+    def names(self) -> list[str]:
+        """The keys that were not taken yet."""
+        return list(self._entries)
+
+    def end(self) -> None:
+        """Refuse keys that nobody asked for.
+
+        Raises:
+            SettingsError: there are some.
+        """
+        if self._entries:
+            raise self.error(f"unknown key {', '.join(map(repr, sorted(self._entries))):.160}")
+
+    def error(self, message: str) -> SettingsError:
+        """An error that says where in the file it is."""
+        return SettingsError(f"{self._where}: {message}")
+
+    def _numbers(self, key: str, values: object, count: int, low: float, high: float) -> tuple[float, ...]:
+        if not isinstance(values, list) or len(values) != count:
+            raise self.error(f"{key} must be a list of {count} numbers")
+        return tuple(self._number(key, value, low, high) for value in values)
+
+    def _number(self, key: str, value: object, low: float, high: float) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.error(f"{key} is {value!r:.60}, expected a number from {low:g} to {high:g}")
+        return float(value)
+
+
+def to_toml(document: Mapping[str, Any]) -> str:
+    """TOML of nested tables of strings, finite numbers and lists of them; a key whose value is None is left out."""
+    return "\n".join(_lines(document, ())) + "\n"
+
+
+def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    plain = {key: value for key, value in table.items() if value is not None and not isinstance(value, Mapping)}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
+    if path and lines:
+        lines = ["", f"[{'.'.join(map(_key, path))}]", *lines]
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            lines += _lines(value, (*path, key))
+    return lines
+
+
+def _key(key: str) -> str:
+    return key if key.isascii() and key.replace("_", "").replace("-", "").isalnum() else _string(key)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return repr(value if isinstance(value, int) else float(value))
+    raise TypeError(f"no TOML for {value!r}")
+
+
+def _string(text: str) -> str:
+    escaped = "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else f"\\{c}" if c in '"\\' else c for c in text)
+    return f'"{escaped}"'
