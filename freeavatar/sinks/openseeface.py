@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from freeavatar.sinks.quaternion import Quaternion, from_angles, multiply
+from freeavatar.quaternion import Quaternion, from_angles, multiply
 from freeavatar.sinks.shapes import mix, weights
 from freeavatar.sinks.udp import UdpSink
 from freeavatar.types import RigFrame, Tracking

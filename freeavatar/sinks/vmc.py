@@ -6,7 +6,7 @@ A frame is one or more OSC bundles of at most 1,500 bytes: bones, blends that en
 ``/VMC/Ext/Bone/Pos s fffffff``  ``Neck``, ``Head``, ``LeftEye``, ``RightEye``: position 0, local rotation as xyzw
 ``/VMC/Ext/Blend/Val s f``       one a name of the vocabulary, 0..1
 ``/VMC/Ext/Blend/Apply``         once, after the last value
-``/VMC/Ext/OK i``                1: the model is loaded
+``/VMC/Ext/OK i i i i``          1: the model is loaded; 3, 0: calibrated; 1 until the face is lost for good, then 0
 ``/VMC/Ext/T f``                 seconds since the first frame
 ==============================  ==================================================================================
 
@@ -21,11 +21,11 @@ from typing import Final
 
 from freeavatar.arkit import EYE_LOOK, NAMES
 from freeavatar.errors import OutputError
+from freeavatar.quaternion import Quaternion, from_angles, power
 from freeavatar.sinks.osc_packet import bundles, message
-from freeavatar.sinks.quaternion import Quaternion, from_angles, power
 from freeavatar.sinks.shapes import mix, pascal, weights
 from freeavatar.sinks.udp import UdpSink
-from freeavatar.types import RigFrame
+from freeavatar.types import RigFrame, Tracking
 
 MAX_BUNDLE: Final = 1500
 _NECK_SHARE: Final = 0.4
@@ -98,7 +98,11 @@ class VmcSink(UdpSink):
         found = weights(frame)
         messages = [message("/VMC/Ext/Bone/Pos", name, 0.0, 0.0, 0.0, *_unity(turn)) for name, turn in bones.items()]
         messages += [message("/VMC/Ext/Blend/Val", name, mix(found, parts)) for name, parts in self._vocabulary.items()]
-        messages += [message("/VMC/Ext/Blend/Apply"), message("/VMC/Ext/OK", 1), message("/VMC/Ext/T", frame.time - self._start)]
+        messages += [
+            message("/VMC/Ext/Blend/Apply"),
+            message("/VMC/Ext/OK", 1, 3, 0, int(frame.tracking is not Tracking.NEUTRAL)),
+            message("/VMC/Ext/T", frame.time - self._start),
+        ]
         return bundles(messages, MAX_BUNDLE)
 
 

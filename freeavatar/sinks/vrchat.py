@@ -9,12 +9,18 @@ right) and ``/tracking/eye/EyesClosedAmount``.
 
 X is + to the subject's right, Y + up, gaze is the tangent of its angle. A value goes out when it has changed; all of them
 once a second, for an avatar that came later.
+
+VRChat writes a file about every avatar that was worn, ``OSC/usr_.../Avatars/avtr_....json``. Given that file, only the parameters
+that it declares go out, under whatever prefix and in as many bits as they have there.
 """
 
+import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
+from freeavatar.bounded import read_bounded
 from freeavatar.errors import OutputError
 from freeavatar.sinks.osc import check_prefix
 from freeavatar.sinks.osc_packet import bundles, message
@@ -32,6 +38,9 @@ _SAME: Final = ("EyeSquint", "EyeWide", "CheekSquint", "NoseSneer", "MouthUpperU
                 "MouthDimple", "MouthPress", "BrowOuterUp")  # fmt: skip
 """Pairs that ARKit has under the same name."""
 _SIGNED: Final = ("Eye", "EyeLeft", "EyeRight")
+_ROOT: Final = "/avatar/parameters/"
+_MAX_CONFIG: Final = 1 << 23
+_MAX_ROOTS: Final = 8
 
 
 class VrchatSink(UdpSink):
@@ -41,17 +50,19 @@ class VrchatSink(UdpSink):
         address: HOST:PORT; VRChat listens on 9000.
         prefix: what an avatar's parameters have before ``v2/``, e.g. ``FT/``.
         bits: bits of the binary form, 1 to 8; 0 sends floats only.
+        config: VRChat's file about the avatar, which says prefix and bits instead; None sends everything.
 
     Raises:
-        OutputError: the address, the prefix or the number of bits is not one, or the host is unknown.
+        OutputError: the address, the prefix or the number of bits is not one, the host is unknown, or the file is none of VRChat's.
     """
 
     name = "VRChat"
 
-    def __init__(self, address: str, prefix: str = "", bits: int = 0) -> None:
+    def __init__(self, address: str, prefix: str = "", bits: int = 0, config: Path | None = None) -> None:
         if not 0 <= bits <= MAX_BITS:
             raise OutputError(f"VRChat bits {bits}: expected 0 (floats only) to {MAX_BITS}")
-        self._root = check_prefix("/avatar/parameters/" + prefix) + "/"
+        self._declared = read_config(config) if config else None
+        self._roots = _roots(self._declared) if self._declared is not None else [check_prefix(_ROOT + prefix) + "/"]
         super().__init__(address)
         self._bits = bits
         self._sent: dict[str, tuple[float | bool, ...]] = {}
@@ -67,15 +78,49 @@ class VrchatSink(UdpSink):
 
     def _values(self, frame: RigFrame) -> Iterator[tuple[str, tuple[float | bool, ...]]]:
         found = unified(frame)
-        for name, value in found.items():
-            yield f"{self._root}v2/{name}", (value,)
-            for suffix, bit in _binary(value, self._bits, is_signed(name)):
-                yield f"{self._root}v2/{name}{suffix}", (bit,)
-        for flag in ("EyeTrackingActive", "ExpressionTrackingActive", "LipTrackingActive"):
-            yield self._root + flag, (frame.tracking is not Tracking.NEUTRAL,)
+        for address, value in self._parameters(found, frame.tracking is not Tracking.NEUTRAL):
+            if self._declared is None or self._declared.get(address) == ("Bool" if isinstance(value, bool) else "Float"):
+                yield address, (value,)
         yaw, pitch = -math.degrees(float(frame.gaze[0])), math.degrees(float(frame.gaze[1]))
         yield "/tracking/eye/LeftRightPitchYaw", (pitch, yaw, pitch, yaw)
         yield "/tracking/eye/EyesClosedAmount", (found["EyeClosed"],)
+
+    def _parameters(self, found: dict[str, float], active: bool) -> Iterator[tuple[str, float | bool]]:
+        for root in self._roots:
+            for name, value in found.items():
+                address = f"{root}v2/{name}"
+                yield address, value
+                for suffix, bit in _binary(value, self._count(address), is_signed(name)):
+                    yield address + suffix, bit
+            for flag in ("EyeTrackingActive", "ExpressionTrackingActive", "LipTrackingActive"):
+                yield root + flag, active
+
+    def _count(self, address: str) -> int:
+        """Bits of a parameter."""
+        if self._declared is None:
+            return self._bits
+        return sum(f"{address}{2**i}" in self._declared for i in range(MAX_BITS))
+
+
+def read_config(path: Path) -> dict[str, str]:
+    """Addresses that an avatar takes, with their types (Float, Bool, Int), from VRChat's file about it.
+
+    Raises:
+        OutputError: the file cannot be read or is not one.
+    """
+    data = read_bounded(path, _MAX_CONFIG, OutputError, "expected VRChat's OSC/usr_.../Avatars/avtr_....json")
+    try:
+        inputs = [parameter.get("input") for parameter in json.loads(data.decode("utf-8-sig"))["parameters"]]
+        declared = {str(taken["address"]): str(taken["type"]) for taken in inputs if taken}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise OutputError(f"{path}: is not VRChat's file about an avatar; expected OSC/usr_.../Avatars/avtr_....json") from error
+    return {address: kind for address, kind in declared.items() if address.isascii() and address.isprintable()}
+
+
+def _roots(declared: dict[str, str]) -> list[str]:
+    """What addresses have before ``v2/``; flags may stand without a prefix."""
+    found = {address[: address.rindex("v2/")] for address in declared if address.startswith(_ROOT) and "v2/" in address}
+    return [_ROOT, *sorted(found - {_ROOT})][:_MAX_ROOTS]
 
 
 def is_signed(name: str) -> bool:

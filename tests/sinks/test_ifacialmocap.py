@@ -3,7 +3,10 @@
 import socket
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from freeavatar import arkit
 from freeavatar.errors import OutputError
@@ -98,3 +101,25 @@ def test_a_start_word_is_awaited_where_asked(frame: MakeFrame, listener: socket.
 def test_a_place_that_cannot_be_listened_at_is_refused(listener: socket.socket, address: str) -> None:
     with pytest.raises(OutputError, match=r"cannot be used .*in use"):
         IFacialMocapSink("127.0.0.1:9", address)
+
+
+@given(st.lists(st.binary(max_size=100) | st.sampled_from([START_WORD[:-1], b"x" + START_WORD, START_WORD.lower(), b""]), max_size=10))
+def test_no_other_word_starts_it(words: list[bytes]) -> None:
+    class Door:
+        def recv(self, size: int) -> bytes:
+            if not words:
+                raise BlockingIOError
+            return words.pop(0)[:size]
+
+        def close(self) -> None: ...
+
+    zeros = [np.zeros(n, np.float32) for n in (0, 52, 6, 2)]
+    frame = RigFrame("none", (), *zeros, confidence=0.5, time=0.0, index=0)  # type: ignore[misc]
+    with IFacialMocapSink("127.0.0.1:9") as sink:
+        sink._listener = Door()  # type: ignore[assignment]
+        for _ in range(len(words) + 1):
+            sink.write(frame)
+        assert (sink.sent, sink.dropped) == (0, 0)
+        words.append(START_WORD)
+        sink.write(frame)
+        assert sink.sent + sink.dropped == 1

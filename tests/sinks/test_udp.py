@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from freeavatar.errors import OutputError
-from freeavatar.sinks.targets import Targets, open_targets
 from freeavatar.sinks.udp import UdpSink, parse_address
 from freeavatar.types import RigFrame
 
@@ -65,22 +64,6 @@ def test_all_datagrams_of_a_frame_arrive_in_order(frame: Callable[..., RigFrame]
     with Echo(address) as sink:
         sink.write(frame())
         assert [listener.recv(100), listener.recv(100)] == [b"one", b"two"] and (sink.sent, sink.dropped) == (1, 0)
-
-
-def test_every_target_named_gets_a_sink_and_no_other() -> None:
-    names = ("osc", "vmc", "live_link", "ifacialmocap", "openseeface", "vrchat")
-    for i, name in enumerate(names):
-        with open_targets(Targets(**{name: f"127.0.0.1:{9 + i}"})) as sinks:  # type: ignore[arg-type]
-            (sink,) = sinks
-            assert sink.name.replace(" ", "_").lower() == name and sink.target.startswith(f"127.0.0.1:{9 + i}")
-    with open_targets(Targets(**dict.fromkeys(names, "127.0.0.1:9"))) as sinks:  # type: ignore[arg-type]
-        assert len({sink.name for sink in sinks}) == len(names)
-
-
-def test_a_target_that_fails_to_open_closes_those_before_it(recwarn: pytest.WarningsRecorder) -> None:
-    with pytest.raises(OutputError, match="expected HOST:PORT"), open_targets(Targets(osc="127.0.0.1:9", vrchat="nowhere")):
-        pass
-    assert not [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)]
 
 
 @pytest.mark.parametrize(

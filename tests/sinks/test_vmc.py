@@ -10,8 +10,8 @@ from pythonosc.osc_bundle import OscBundle
 
 from freeavatar import arkit
 from freeavatar.errors import OutputError
+from freeavatar.quaternion import from_angles, multiply, power
 from freeavatar.rotation import matrix
-from freeavatar.sinks.quaternion import from_angles, multiply, power
 from freeavatar.sinks.vmc import MAX_BUNDLE, VOCABULARIES, VmcSink
 from freeavatar.types import RigFrame
 
@@ -53,7 +53,9 @@ def test_the_bytes(frame: MakeFrame) -> None:
     expected += b"".join(blend(name + b"\0\0\0", 0) for name in (b"A", b"I")) + blend(b"U\0\0\0", 1) + blend(b"E\0\0\0", 0)
     expected += blend(b"O\0\0\0", 0) + blend(b"Joy\0", 0) + blend(b"Angry\0\0\0", 0) + blend(b"Sorrow\0\0", 0)
     expected += blend(b"Blink_L\0", 0.5) + blend(b"Blink_R\0", 0)
-    expected += item(b"/VMC/Ext/Blend/Apply\0\0\0\0" + b",\0\0\0") + item(b"/VMC/Ext/OK\0" + b",i\0\0" + struct.pack(">i", 1))
+    expected += item(b"/VMC/Ext/Blend/Apply\0\0\0\0" + b",\0\0\0") + item(
+        b"/VMC/Ext/OK\0" + b",iiii\0\0\0" + struct.pack(">iiii", 1, 3, 0, 1)
+    )
     expected += item(b"/VMC/Ext/T\0\0" + b",f\0\0" + struct.pack(">f", 0))
     with VmcSink("127.0.0.1:9", "vrm0") as sink:
         (packet,) = sink.encode(frame({"mouthPucker": 1.0, "eyeBlinkLeft": 0.5}, time=1e5))

@@ -1,6 +1,8 @@
 """VRChat: names, formulas, bits, and that only changes are sent."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +113,46 @@ def test_bits(frame: MakeFrame, shapes: dict[str, float], bits: list[bool], nega
     root = "/avatar/parameters/FT/v2/"
     assert [found[f"{root}JawX{2**i}"][0] for i in range(3)] == bits and found[f"{root}JawXNegative"] == [negative]
     assert f"{root}JawOpen4" in found and f"{root}JawOpenNegative" not in found and f"{root}JawOpen8" not in found
+
+
+def config(path: Path, parameters: dict[str, str]) -> Path:
+    """VRChat's file about an avatar that has these parameters, and one that cannot be written."""
+    entries: list[dict[str, Any]] = [{"name": "Viseme", "output": {"address": ROOT + "Viseme", "type": "Int"}}]
+    entries += [{"name": name, "input": {"address": ROOT + name, "type": kind}} for name, kind in parameters.items()]
+    path.write_text("\ufeff" + json.dumps({"id": "avtr_1", "name": "A", "parameters": entries}), encoding="utf-8")
+    return path
+
+
+def test_only_what_the_avatar_declares_is_sent(frame: MakeFrame, tmp_path: Path) -> None:
+    declared = {"FT/v2/JawOpen": "Float", "v2/MouthX": "Float", "EyeTrackingActive": "Bool", "FT/v2/JawX": "Int", "Hat": "Bool"}
+    declared |= {"FT/v2/JawX1": "Bool", "FT/v2/JawX2": "Bool", "FT/v2/JawXNegative": "Bool", "FT/v2/SmileFrown4": "Bool"}
+    with VrchatSink("127.0.0.1:9", config=config(tmp_path / "a.json", declared)) as sink:
+        found = read(sink, frame({"jawOpen": 0.5, "jawLeft": 0.75, "mouthRight": 0.25}))
+    assert found.pop("/tracking/eye/EyesClosedAmount") == [0.0] and found.pop("/tracking/eye/LeftRightPitchYaw")
+    assert {address.removeprefix(ROOT): value for address, (value,) in found.items()} == {
+        "FT/v2/JawOpen": 0.5, "v2/MouthX": 0.25, "EyeTrackingActive": True,
+        "FT/v2/JawX1": True, "FT/v2/JawX2": True, "FT/v2/JawXNegative": True,  # two bits: int(0.75 * 4) is 3
+    }  # fmt: skip
+
+
+def test_an_avatar_without_parameters_gets_the_eyes_alone(frame: MakeFrame, tmp_path: Path) -> None:
+    with VrchatSink("127.0.0.1:9", config=config(tmp_path / "a.json", {})) as sink:
+        assert all(address.startswith("/tracking/eye/") for address in read(sink, frame()))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", '{"parameters": 3}', '{"parameters": [3]}', '{"parameters": [{"input": {"a": 1}}]}', "[" * 100_000]
+)
+def test_what_is_no_file_of_vrchat_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(OutputError, match=r"a\.json: is not VRChat's file about an avatar"):
+        VrchatSink("127.0.0.1:9", config=tmp_path / "a.json")
+
+
+def test_a_file_with_any_number_of_prefixes_stays_small(frame: MakeFrame, tmp_path: Path) -> None:
+    many = {f"p{i}/v2/JawOpen": "Float" for i in range(5000)} | {"ä/v2/JawOpen": "Float"}
+    with VrchatSink("127.0.0.1:9", config=config(tmp_path / "a.json", many)) as sink:
+        assert 0 < len(read(sink, frame())) < 20
 
 
 @pytest.mark.parametrize("options", [{"bits": 9}, {"bits": -1}, {"prefix": "a b"}])

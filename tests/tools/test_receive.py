@@ -1,5 +1,7 @@
 """The receiver reads what the sinks send, and survives what others send."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +9,11 @@ from hypothesis import strategies as st
 
 from freeavatar.sinks.ifacialmocap import IFacialMocapSink
 from freeavatar.sinks.live_link import LiveLinkSink
+from freeavatar.sinks.openseeface import OpenSeeFaceSink
 from freeavatar.sinks.vmc import VmcSink
+from freeavatar.sinks.vtube_studio import PLUGIN, request, response
 from freeavatar.types import RigFrame, Tracking
-from tools.receive import describe
+from tools.receive import describe, studio
 
 
 def frame(tracking: Tracking = Tracking.TRACKED) -> RigFrame:
@@ -20,9 +24,9 @@ def frame(tracking: Tracking = Tracking.TRACKED) -> RigFrame:
 @pytest.mark.parametrize(
     ("sink", "words"),
     [(LiveLinkSink, "Live Link Avatar frame 120.00 at 60 a second, 61 values: eyeBlinkLeft 0.500"), (VmcSink, "/VMC/Ext/Bone/Pos Neck"),
-     (IFacialMocapSink, "|jawOpen-50|")],
+     (IFacialMocapSink, "|jawOpen-50|"), (OpenSeeFaceSink, "OpenSeeFace eyes open 0.500 (left) 0.500 (right), angles ")],
 )  # fmt: skip
-def test_what_the_sinks_send_is_read(sink: type[LiveLinkSink | VmcSink | IFacialMocapSink], words: str) -> None:
+def test_what_the_sinks_send_is_read(sink: type[LiveLinkSink | VmcSink | IFacialMocapSink | OpenSeeFaceSink], words: str) -> None:
     with sink("127.0.0.1:9") as sender:
         assert words in "\n".join(line for packet in sender.encode(frame()) for line in describe(packet))
 
@@ -35,3 +39,19 @@ def test_no_face_is_named() -> None:
 @given(st.sampled_from([b"", b"/", b"#bundle\0", b"\x06", b"|=head#"]), st.binary(max_size=80))
 def test_any_bytes_make_a_line(start: bytes, rest: bytes) -> None:
     assert all(isinstance(line, str) for line in describe(start + rest))
+
+
+def test_it_answers_as_vtube_studio_does() -> None:
+    line, answer = studio(request("AuthenticationToken", PLUGIN))
+    assert line.startswith("VTube Studio AuthenticationToken") and response(answer, "AuthenticationToken")["authenticationToken"]
+    line, answer = studio(request("Authentication", PLUGIN | {"authenticationToken": "receive"}))
+    assert response(answer, "Authentication") == {"authenticated": True}
+    values = [{"id": "FaceAngleX", "value": 12.5}, {"id": "JawOpen", "value": 0.0}]
+    line, answer = studio(request("InjectParameterData", {"faceFound": True, "mode": "set", "parameterValues": values}))
+    assert line == "VTube Studio, face found: FaceAngleX 12.500" and response(answer, "InjectParameterData") == {}
+
+
+@given(st.text(max_size=60) | st.dictionaries(st.sampled_from(["data", "messageType"]), st.text() | st.none()).map(json.dumps))
+def test_any_text_to_vtube_studio_is_a_line_and_an_answer(text: str) -> None:
+    line, answer = studio(text)
+    assert "\n" not in line and isinstance(json.loads(answer), dict)
