@@ -3,21 +3,26 @@
 import json as jsonlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg
 from tyro.extras import subcommand_cli_from_dict
 
-from freeavatar.errors import FreeAvatarError, MissingExtraError
+from freeavatar.errors import FreeAvatarError, MissingExtraError, OutputError, SourceError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from freeavatar.live import Delivery
+    from freeavatar.sinks import Targets
+
 _Input = Annotated[str, arg(metavar="INPUT")]
 _RigName = Annotated[str, arg(metavar="NAME|PATH")]
-_Address = Annotated[str | None, arg(metavar="HOST:PORT")]
+_Seconds = Annotated[float, arg(metavar="S")]
+_RigNames = UseAppendAction[Annotated[tuple[tuple[str, ...], ...], arg(metavar="NAME|PATH [NAME|PATH...]")]]
+_Address = Annotated[str | None, arg(metavar="HOST:PORT[@RATE]")]
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -33,6 +38,9 @@ def main(args: Sequence[str] | None = None) -> int:
         "demo": demo,
         "retarget": retarget,
         "live": live,
+        "cameras": cameras,
+        "calibrate": calibrate,
+        "replay": replay,
         "embed": embed,
         "rigs": rigs,
         "rig": rig,
@@ -111,79 +119,198 @@ def retarget(
     )
 
 
+@dataclass(frozen=True)
+class _Targets:
+    """Where a performance goes; the fields are those of freeavatar.sinks.targets.Targets."""
+
+    osc: _Address = None
+    """plain OSC: one address a control, one bundle a frame"""
+    osc_prefix: Annotated[str, arg(metavar="/PATH")] = "/freeavatar"
+    """start of every OSC address"""
+    vmc: _Address = None
+    """the VMC protocol: VSeeFace, Warudo and Unity receive on port 39539 or 39540"""
+    vmc_names: Literal["perfect-sync", "vrm0", "vrm1"] = "perfect-sync"
+    """names of the VMC blends"""
+    live_link: _Address = None
+    """Live Link Face: Unreal receives on port 11111"""
+    live_link_subject: Annotated[str, arg(metavar="NAME")] = "Avatar"
+    """the name that Unreal lists"""
+    ifacialmocap: _Address = None
+    """as the app iFacialMocap sends: receivers use port 49983"""
+    ifacialmocap_listen: Annotated[str | None, arg(metavar="HOST:PORT")] = None
+    """wait there for a receiver's start word first"""
+    openseeface: _Address = None
+    """as the tracker OpenSeeFace sends: receivers use port 11573"""
+    vrchat: _Address = None
+    """VRChat avatar parameters in the names of VRCFaceTracking: VRChat receives on port 9000"""
+    vrchat_prefix: Annotated[str, arg(metavar="PATH/")] = ""
+    """what the avatar's parameters have before "v2/\""""
+    vrchat_bits: Annotated[int, arg(metavar="N")] = 0
+    """also send each parameter as so many bools"""
+    vrchat_config: Annotated[Path | None, arg(metavar="avtr_ID.json")] = None
+    """the file that VRChat keeps of your avatar: only what it declares is sent"""
+    vtube_studio: _Address = None
+    """where VTube Studio listens for plugins: port 8001"""
+
+
 def live(
     source: Annotated[str, arg(metavar="CAMERA|FILE")] = "0",
-    rig: _RigName = "human",
-    osc: _Address = None,
-    osc_prefix: Annotated[str, arg(metavar="/PATH")] = "/freeavatar",
-    vmc: _Address = None,
-    vmc_names: Literal["perfect-sync", "vrm0", "vrm1"] = "perfect-sync",
-    live_link: _Address = None,
-    live_link_subject: Annotated[str, arg(metavar="NAME")] = "Avatar",
-    ifacialmocap: _Address = None,
-    ifacialmocap_listen: _Address = None,
-    openseeface: _Address = None,
-    vrchat: _Address = None,
-    vrchat_prefix: Annotated[str, arg(metavar="PATH/")] = "",
-    vrchat_bits: Annotated[int, arg(metavar="N")] = 0,
-    loop: bool = False,
+    rig: _RigNames = (),
+    size: Annotated[str | None, arg(metavar="WxH")] = None,
+    rate: Annotated[float | None, arg(metavar="N")] = None,
+    face: Annotated[int | None, arg(metavar="N")] = None,
+    profile: Annotated[str | None, arg(metavar="NAME")] = None,
+    smoothing: Annotated[str, arg(metavar="PRESET|FILE")] = "balanced",
+    hold: _Seconds = 0.5,
+    ease: _Seconds = 1.0,
+    back: _Seconds = 0.2,
     mirror: bool = False,
+    targets: OmitArgPrefixes[_Targets] = _Targets(),
+    record: Annotated[Path | None, arg(metavar="DIR")] = None,
+    virtual_camera: bool = False,
+    virtual_camera_size: Annotated[str, arg(metavar="WxH")] = "1280x720",
+    virtual_camera_beside: bool = False,
+    virtual_camera_device: Annotated[str | None, arg(metavar="NAME")] = None,
+    loop: bool = False,
     frames: Annotated[int | None, arg(metavar="N")] = None,
     seconds: Annotated[float | None, arg(metavar="S")] = None,
     provider: Annotated[str | None, arg(metavar="NAME")] = None,
     json: bool = False,
 ) -> int:
-    """Drive an avatar in other programs from a camera, until Ctrl-C: OSC to 127.0.0.1:9000 if no program is named.
+    """Drive avatars in other programs from a camera, until Ctrl-C: OSC to 127.0.0.1:9000 if nothing else is named.
+
+    Addresses may end in @RATE, the number of frames a second to send at most: 127.0.0.1:9000@30. Of several rigs plain
+    OSC carries each under its name (/freeavatar/robot/jawOpen) and a recording all; all else carries the first.
 
     Args:
-        source: camera number, or a video to play as if it were a camera.
-        rig: a built-in rig's name or a rig's folder.
-        osc: where to send plain OSC: one address a control, one bundle a frame.
-        osc_prefix: start of every OSC address.
-        vmc: where to send the VMC protocol: VSeeFace, Warudo and Unity receive on port 39539 or 39540.
-        vmc_names: names of the VMC blends.
-        live_link: where to send Live Link Face: Unreal receives on port 11111.
-        live_link_subject: the name that Unreal lists.
-        ifacialmocap: where to send as the app iFacialMocap does: receivers use port 49983.
-        ifacialmocap_listen: wait there for a receiver's start word first.
-        openseeface: where to send as the tracker OpenSeeFace does: receivers use port 11573.
-        vrchat: where to send VRChat avatar parameters in the names of VRCFaceTracking: VRChat receives on port 9000.
-        vrchat_prefix: what the avatar's parameters have before "v2/".
-        vrchat_bits: also send each parameter as so many bools.
-        loop: play a video again and again.
+        source: camera number (see "freeavatar cameras"), or a video to play as if it were a camera.
+        rig: built-in rigs' names or rigs' folders; "human" if omitted.
+        size: picture size to ask of the camera.
+        rate: frames a second to ask of the camera.
+        face: of several faces follow this one, counted from the left of the picture when they are first seen.
+        profile: whose calibration to use (see "freeavatar calibrate"); "default" if there is one, "none" for none.
+        smoothing: responsive, balanced, smooth, or a TOML file with filters of your own.
+        hold: when the face is lost, hold the last values so long.
+        ease: then take so long to neutral.
+        back: when the face is found again, take so long back to it.
         mirror: send the mirror image: left and right swapped.
+        targets: where to send to.
+        record: also keep a lossless take in this folder (see "freeavatar replay").
+        virtual_camera: show the avatar as a camera that other programs can choose.
+        virtual_camera_size: size of its picture.
+        virtual_camera_beside: show the input at the avatar's side.
+        virtual_camera_device: which virtual camera, where there are several.
+        loop: play a video again and again.
         frames: stop after so many frames.
         seconds: stop after so many seconds.
         provider: what runs the encoder: cpu, cuda, tensorrt, ...; the best one that starts if omitted.
         json: print the summary as JSON.
     """
+    from freeavatar.live import Screen
     from freeavatar.live import live as job
-    from freeavatar.sinks import DEFAULT_TARGETS, Targets
+    from freeavatar.presence import Loss
+    from freeavatar.sources import CameraMode
     from freeavatar.stopwatch import lines
 
-    named = any(address is not None for address in (osc, vmc, live_link, ifacialmocap, openseeface, vrchat))
-    targets = Targets(
-        osc=osc if named else DEFAULT_TARGETS.osc,
-        osc_prefix=osc_prefix,
-        vmc=vmc,
-        vmc_names=vmc_names,
-        live_link=live_link,
-        live_link_subject=live_link_subject,
-        ifacialmocap=ifacialmocap,
-        ifacialmocap_listen=ifacialmocap_listen,
-        openseeface=openseeface,
-        vrchat=vrchat,
-        vrchat_prefix=vrchat_prefix,
-        vrchat_bits=vrchat_bits,
+    done = job(
+        source,
+        _flat(rig) or ["human"],
+        _targets(targets, default=record is None and not virtual_camera),
+        loop=loop,
+        mirror=mirror,
+        mode=CameraMode(_size("--size", size) if size else None, rate),
+        face=face,
+        loss=Loss(hold, ease, back),
+        smoothing=smoothing,
+        profile=profile,
+        record=record,
+        screen=Screen(_size("--virtual-camera-size", virtual_camera_size), virtual_camera_beside, virtual_camera_device)
+        if virtual_camera
+        else None,
+        frames=frames,
+        seconds=seconds,
+        provider=provider,
+        say=_say,
     )
-
-    def ready(line: str) -> None:
-        print(f"freeavatar: {line}", file=sys.stderr, flush=True)
-
-    done = job(source, rig, targets, loop=loop, mirror=mirror, frames=frames, seconds=seconds, provider=provider, ready=ready)
     summary = f"{done.frames} frames in {done.seconds:.1f} s, a face in {done.faces}, {done.skipped} skipped"
-    sent = [f"{sink.name} to {sink.target}: {sink.sent} sent, {sink.unsent} unsent" for sink in done.sinks]
-    return _report(done, json, summary, *sent, *lines(done.stages))
+    return _report(done, json, summary, *map(_delivery, done.sinks), *lines(done.stages))
+
+
+def replay(
+    take: Annotated[Positional[Path], arg(metavar="DIR")],
+    output: Annotated[list[Path], arg(aliases=["-o"], metavar="OUT [OUT...]")] = [],  # noqa: B006  (read only)
+    rig: Annotated[str | None, arg(metavar="NAME")] = None,
+    targets: OmitArgPrefixes[_Targets] = _Targets(),
+    json: bool = False,
+) -> int:
+    """Send a take of "freeavatar live --record" once more as it was sent live, or write it to files.
+
+    Args:
+        take: the take's folder.
+        output: files to write instead of sending; .csv is Live Link Face, .jsonl one object a frame, .npz arrays.
+        rig: one of the take's rigs; all are sent, and the first is written, if omitted.
+        targets: where to send to; OSC to 127.0.0.1:9000 if nothing is named.
+        json: print the summary as JSON.
+    """
+    from freeavatar import replay as job
+
+    done = job.export(take, output, rig) if output else job.replay(take, _targets(targets), rig, say=_say)
+    ending = "" if done.complete else "; it was cut short and lacks its last second"
+    files = [f"  {path}" for path in done.outputs]
+    return _report(done, json, f"{done.moments} frames of {', '.join(done.rigs)}{ending}", *map(_delivery, done.sinks), *files)
+
+
+def calibrate(
+    source: Annotated[str, arg(metavar="CAMERA|FILE")] = "0",
+    rig: _RigNames = (),
+    profile: Annotated[str, arg(metavar="NAME")] = "default",
+    range: bool = False,
+    countdown: _Seconds = 3.0,
+    seconds: _Seconds = 2.0,
+    provider: Annotated[str | None, arg(metavar="NAME")] = None,
+    json: bool = False,
+) -> int:
+    """Measure your face at rest, and keep it as a profile that "freeavatar live" uses for this camera from then on.
+
+    Args:
+        source: camera number, or a video that begins with the face at rest.
+        rig: rigs whose range is measured; "human" if omitted.
+        profile: the profile's name.
+        range: also measure how far your face moves.
+        countdown: time to get ready.
+        seconds: time over which the face at rest is averaged.
+        provider: what runs the encoder: cpu, cuda, tensorrt, ...; the best one that starts if omitted.
+        json: print the summary as JSON.
+    """
+    from freeavatar.calibrate import calibrate as job
+
+    rigs = _flat(rig) or ["human"]
+    done = job(source, rigs, profile, range_of_motion=range, countdown=countdown, seconds=seconds, provider=provider, say=_say)
+    if done.interrupted:
+        raise KeyboardInterrupt
+    wide = f", range of {done.ranges} controls" if range else ""
+    return _report(done, json, f"{done.profile}: neutral of {done.frames} frames{wide}")
+
+
+def cameras(json: bool = False) -> int:
+    """List the cameras: the number for --source, the name, and sizes and rates where the system tells.
+
+    Args:
+        json: print the list as JSON.
+    """
+    from freeavatar.sources.cameras import list_cameras
+
+    found = list_cameras()
+    if json:
+        print(jsonlib.dumps([asdict(camera) for camera in found]))
+        return 0
+    if not found:
+        print("freeavatar: no camera found; is it plugged in, and may this user open it?", file=sys.stderr)
+    for camera in found:
+        print(f"{camera.number:>3}  {camera.name}")
+        for mode in camera.modes:
+            print(f"       {mode}")
+    return 0
 
 
 def embed(
@@ -204,14 +331,27 @@ def embed(
     return _report(done, json, f"{done.rows} rows in {done.seconds:.1f} s, a face in {done.faces}", f"  {done.output}")
 
 
-def rigs(json: bool = False) -> int:
-    """List the built-in rigs.
+def rigs(
+    gallery: Annotated[Path | None, arg(metavar="OUT.png")] = None,
+    size: Annotated[int, arg(metavar="N")] = 192,
+    json: bool = False,
+) -> int:
+    """List the built-in rigs, or draw them all in the same eight expressions.
 
     Args:
-        json: print the list as JSON.
+        gallery: the picture to draw; a cell is grey where the rig has no control for the expression.
+        size: side of each of its cells in pixels.
+        json: print the result as JSON.
     """
     from freeavatar.rig import list_rigs, load_rig
 
+    if gallery is not None:
+        from freeavatar.gallery import write_gallery
+
+        shown = write_gallery(gallery, size=size)
+        listed = [f"  {name}: {', '.join(expressions)}" for name, expressions in shown.items()]
+        print(jsonlib.dumps({"file": str(gallery), "shown": shown}) if json else "\n".join([str(gallery), *listed]))
+        return 0
     loaded = [load_rig(name) for name in list_rigs()]
     if json:
         print(jsonlib.dumps([{"name": r.name, "title": r.title, "controls": len(r.controls), "licence": r.licence} for r in loaded]))
@@ -222,39 +362,49 @@ def rigs(json: bool = False) -> int:
 
 
 def rig(
-    action: Positional[Literal["check", "import"]],
-    path: Annotated[Positional[Path], arg(metavar="DIR|MODEL")],
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None,
+    action: Positional[Literal["check", "import", "export"]],
+    path: Annotated[Positional[str], arg(metavar="DIR|MODEL")],
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")] = None,
+    pictures: Annotated[Path | None, arg(metavar="DIR")] = None,
     json: bool = False,
 ) -> int:
-    """Check a rig's folder, or import a model (GLB, VRM, glTF) as a rig of your own.
+    """Check a rig, import a model (GLB, VRM, glTF) as a rig of your own, or export a rig as one GLB.
 
     Args:
-        action: check a rig's folder; import a model.
-        path: a folder with rig.toml and its model; a model with morph targets.
-        output: the folder that an import makes, ./<name of the model>/ if omitted.
+        action: check a rig and explain its problems; import a model; export a rig.
+        path: a rig's name or folder; for an import a model with morph targets.
+        output: the folder that an import makes, ./<name of the model>/ if omitted; the .glb that an export writes.
+        pictures: a folder for pictures of what a check found.
         json: print the result as JSON.
     """
     if action == "import":
-        return _import_rig(path, output, json)
-    from freeavatar.rig import load_rig
-    from freeavatar_renderer.raster import load_model
+        return _import_rig(Path(path), output, json)
+    if action == "export":
+        return _export_rig(path, output, json)
+    from freeavatar.rig_check import check_rig
 
-    checked = load_rig(path)
-    load_model(checked)
-    if json:
-        print(jsonlib.dumps({"name": checked.name, "controls": len(checked.controls), "valid": True}))
-    else:
-        print(f"{path}: the rig {checked.name} is valid, {len(checked.controls)} controls")
-    return 0
+    done = check_rig(path, pictures)
+    found = [f"  {finding.message}" for finding in done.findings] + [f"  {picture}" for picture in done.pictures]
+    return _report(done, json, f"{path}: the rig {done.name} is valid, {done.controls} controls", *found)
 
 
 def _import_rig(model: Path, output: Path | None, json: bool) -> int:
     from freeavatar.rig_import import import_rig
 
     done = import_rig(model, output)
-    unknown = [f"  without meaning, to be mapped by hand: {', '.join(done.unknown)}"] if done.unknown else []
-    return _report(done, json, f"{done.folder}: {done.controls} controls, {done.mapped} of them driven", *unknown)
+    lines = [f"  measured, to be checked in report.md: {', '.join(done.measured)}"] if done.measured else []
+    lines += [f"  without meaning, to be mapped by hand: {', '.join(done.unknown)}"] if done.unknown else []
+    lines += [f"  {note}" for note in done.notes]
+    return _report(done, json, f"{done.folder}: {done.controls} controls, {done.mapped} of them driven", *lines)
+
+
+def _export_rig(rig: str, output: Path | None, json: bool) -> int:
+    from freeavatar.rig_export import export_rig
+
+    if output is None:
+        raise OutputError(f"rig export {rig}: where to? give the file to write, e.g. -o {Path(rig).stem}.glb")
+    done = export_rig(rig, output)
+    return _report(done, json, f"{done.file}: {done.controls} controls, {done.morphs} morph targets, {done.bytes / 1e6:.1f} MB")
 
 
 def bench(
@@ -302,6 +452,38 @@ def _train(words: Sequence[str]) -> int:
             raise
         raise MissingExtraError("Training", str(error.name), "train") from error
     return run(words)
+
+
+def _say(line: str) -> None:
+    print(f"freeavatar: {line}", file=sys.stderr, flush=True)
+
+
+def _flat(rigs: _RigNames) -> list[str]:
+    """The names of ``--rig a b --rig c``."""
+    return [name for names in rigs for name in names]
+
+
+def _targets(given: _Targets, default: bool = True) -> "Targets":
+    """What was named; the default target if nothing was."""
+    from freeavatar.sinks import DEFAULT_TARGETS, Targets
+
+    addresses = (given.osc, given.vmc, given.live_link, given.ifacialmocap, given.openseeface, given.vrchat, given.vtube_studio)
+    osc = DEFAULT_TARGETS.osc if default and not any(addresses) else given.osc
+    return Targets(**{**asdict(given), "osc": osc})
+
+
+def _size(option: str, text: str) -> tuple[int, int]:
+    """Width and height of ``WxH``."""
+    width, _, height = text.lower().partition("x")
+    if not all(side.isascii() and side.isdigit() and len(side) < 6 for side in (width, height)):
+        raise SourceError(f"{option} {text!r}: expected width and height in pixels, e.g. 1280x720")
+    return int(width), int(height)
+
+
+def _delivery(sink: "Delivery") -> str:
+    way = sink.stages.get("capture_to_send")
+    after = f", {way['p50_ms']:.1f} ms after capture (p95 {way['p95_ms']:.1f} ms)" if way else ""
+    return f"{sink.name} to {sink.target}: {sink.sent} sent, {sink.unsent} unsent{after}"
 
 
 def _report(summary: "DataclassInstance", json: bool, *text: str) -> int:

@@ -34,6 +34,11 @@ class Stopwatch:
         """Add one time."""
         self._times[stage].append(seconds)
 
+    def absorb(self, other: "Stopwatch") -> None:
+        """Add all times of another one."""
+        for stage, times in other._times.items():
+            self._times[stage].extend(times)
+
     def summary(self) -> dict[str, dict[str, float]]:
         """Median and 95th percentile in milliseconds of every stage, in order of first use."""
         return {

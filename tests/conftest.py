@@ -110,7 +110,7 @@ def tracked(monkeypatch: pytest.MonkeyPatch) -> None:
     from freeavatar.types import FaceCrop, Frame
 
     class BrightTracker:
-        def __init__(self, still: bool = False, size: int = 128, peer: bool = False) -> None:
+        def __init__(self, still: bool = False, size: int = 128, peer: bool = False, face: int | None = None) -> None:
             self.size = size
 
         def track(self, frame: Frame) -> FaceCrop | None:
@@ -118,7 +118,7 @@ def tracked(monkeypatch: pytest.MonkeyPatch) -> None:
                 return None
             image = np.asarray(cv2.resize(frame.image, (self.size, self.size)), np.uint8)
             pose = np.array([0.2, 0.1, 0.0, 0.0, 0.0, -0.6], np.float32)
-            return FaceCrop(image, np.zeros((2, 3), np.float32), np.zeros((478, 3), np.float32), pose, frame.time, frame.index)
+            return FaceCrop(image, np.eye(2, 3, dtype=np.float32), np.zeros((478, 3), np.float32), pose, frame.time, frame.index)
 
         def close(self) -> None: ...
 

@@ -1,12 +1,10 @@
 """Sources: true times, upright pictures, newest camera frames, and one line for everything that can be wrong."""
 
-import queue
 import struct
-import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -18,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from freeavatar.errors import SourceError
-from freeavatar.sources import LARGEST_SIDE, NOMINAL_RATE, open_source
+from freeavatar.sources import ANY_MODE, LARGEST_SIDE, NOMINAL_RATE, CameraMode, open_source
 from freeavatar.sources import camera as camera_module
 from freeavatar.sources.camera import Camera
 from freeavatar.sources.images import read_image
@@ -347,155 +345,172 @@ def test_a_recording_that_turns_empty_ends_its_loop() -> None:
 
 
 class FakeCapture:
-    """A camera whose pictures the test hands over; ``None`` is a failed read."""
+    """A camera that gives what it is told to: a picture, or ``None`` for a read that fails; then it is unplugged."""
 
-    def __init__(self, opened: bool = True) -> None:
-        self.pictures: queue.Queue[np.ndarray | None] = queue.Queue()
-        self.taken = threading.Semaphore(0)
-        self.released = threading.Event()
-        self.opened = opened
+    def __init__(self, pictures: Sequence[np.ndarray | None] = (), opened: bool = True, rate: float = 30.0) -> None:
+        self.pictures, self.opened, self.rate = list(pictures), opened, rate
+        self.reads, self.released = 0, False
 
     def isOpened(self) -> bool:
         return self.opened
 
     def get(self, prop: int, /) -> float:
-        return 30.0 if prop == cv2.CAP_PROP_FPS else 0.0
+        return self.rate if prop == cv2.CAP_PROP_FPS else 0.0
 
     def read(self) -> tuple[bool, np.ndarray | None]:
-        self.taken.release()  # the picture before this one is in the slot now
-        picture = self.pictures.get()
+        self.reads += 1
+        picture = self.pictures.pop(0) if self.pictures else None
         return picture is not None, picture
 
     def release(self) -> None:
-        self.released.set()
-
-    def show(self, *pictures: np.ndarray | None) -> None:
-        """Hand pictures over and wait until the camera's thread took the last one."""
-        for picture in pictures:
-            self.pictures.put(picture)
-        for _ in pictures:
-            assert self.taken.acquire(timeout=10)
+        self.released = True
 
 
-def grey(value: int) -> np.ndarray:
-    return np.full((4, 6, 3), value, np.uint8)
+class Desk:
+    """A clock and a shelf of captures: each opening takes the next one."""
+
+    def __init__(self, *captures: FakeCapture, step: float = 1 / 30) -> None:
+        self.captures, self.step = list(captures), step
+        self.time, self.waits, self.opened, self.said = 100.0, list[float](), 0, list[str]()
+
+    def clock(self) -> float:
+        self.time += self.step / 2  # twice a picture: before and after it
+        return self.time
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.time += seconds
+        return len(self.waits) > 300
+
+    def opener(self, number: int, mode: CameraMode) -> FakeCapture:
+        capture = self.captures[min(self.opened, len(self.captures) - 1)]
+        self.opened += 1
+        return capture
+
+    def camera(self, mode: CameraMode = ANY_MODE) -> Camera:
+        return Camera(0, mode, self.said.append, self.opener, self.clock, self.wait)
 
 
-@pytest.fixture
-def ticks() -> Iterator[float]:
-    return iter(np.arange(100.0, 200.0, 0.5))
+def grey(value: int, size: tuple[int, int] = (4, 6)) -> np.ndarray:
+    return np.full((*size, 3), value, np.uint8)
 
 
-@pytest.fixture
-def fake() -> Iterator[FakeCapture]:
-    capture = FakeCapture()
-    capture.pictures.put(grey(0))
-    yield capture
-    capture.pictures.put(None)  # lets a waiting thread see that it shall stop
+def some(camera: Camera, count: int) -> list[Frame]:
+    with camera:
+        return list(islice(camera, count))
 
 
-def open_fake(fake: FakeCapture, ticks: Iterator[float] | None = None) -> Camera:
-    camera = Camera(0, opener=lambda number: fake, clock=(lambda: next(ticks)) if ticks else lambda: 1.0, timeout=10.0)
-    assert fake.taken.acquire(timeout=10) and fake.taken.acquire(timeout=10)
-    return camera
-
-
-def close(camera: Camera, fake: FakeCapture) -> None:
-    fake.pictures.put(None)
-    camera.close()
-    assert fake.released.is_set()
-
-
-def test_a_camera_delivers_the_newest_frame_and_counts_the_dropped(fake: FakeCapture, ticks: Iterator[float]) -> None:
-    camera = open_fake(fake, ticks)
+def test_a_camera_delivers_every_picture_with_the_time_it_came() -> None:
+    desk = Desk(FakeCapture([grey(1), grey(2), grey(3)]))
+    camera = desk.camera()
     assert (camera.name, camera.rate, camera.count, camera.live, camera.still) == ("camera 0", 30.0, None, True, False)
-    fake.show(grey(1), grey(2), grey(3))
-    frame = camera.read()
-    assert int(frame.image[0, 0, 0]) == 3 and camera.dropped == 3
-    assert (frame.time, frame.index) == (101.5, 0)
-    fake.show(grey(4))
-    frame = camera.read()
-    assert (int(frame.image[0, 0, 0]), frame.time, frame.index, camera.dropped) == (4, 102.0, 1, 3)
-    close(camera, fake)
+    frames = some(camera, 3)
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 3] and [frame.index for frame in frames] == [0, 1, 2]
+    assert [frame.time for frame in frames] == pytest.approx([100 + i / 30 for i in (1, 2, 3)])
 
 
-def test_camera_times_rise_even_when_the_clock_stands(fake: FakeCapture) -> None:
-    camera = open_fake(fake)
-    times = []
-    for value in range(1, 5):
-        times.append(camera.read().time)
-        fake.show(grey(value))
-    assert all(b > a for a, b in pairwise(times))
-    close(camera, fake)
+def test_camera_times_rise_even_when_the_clock_stands() -> None:
+    frames = some(Desk(FakeCapture([grey(i) for i in range(9)]), step=0.0).camera(), 9)
+    assert all(b.time > a.time for a, b in pairwise(frames))
 
 
-def test_camera_pictures_become_rgb(fake: FakeCapture) -> None:
-    camera = open_fake(fake)
-    fake.show(np.array([[[1, 2, 3]]], np.uint8))
-    assert camera.read().image.tolist() == [[[3, 2, 1]]]
-    fake.show(np.array([[9]], np.uint8))
-    assert camera.read().image.tolist() == [[[9, 9, 9]]]
-    close(camera, fake)
+def test_camera_pictures_become_rgb() -> None:
+    frames = some(Desk(FakeCapture([np.array([[[1, 2, 3]]], np.uint8), np.array([[9]], np.uint8)])).camera(), 2)
+    assert [frame.image.tolist() for frame in frames] == [[[[3, 2, 1]]], [[[9, 9, 9]]]]
 
 
-def test_a_camera_without_a_new_picture_times_out(fake: FakeCapture) -> None:
-    camera = open_fake(fake)
-    camera.read()
-    assert "no picture" in message(lambda: camera.read(timeout=0.0))
-    close(camera, fake)
+def test_a_few_failed_reads_do_no_harm() -> None:
+    desk = Desk(FakeCapture([grey(1), None, None, grey(5)]))
+    assert [int(frame.image[0, 0, 0]) for frame in some(desk.camera(), 2)] == [1, 5]
+    assert desk.opened == 1
 
 
-def test_a_few_failed_reads_do_no_harm(fake: FakeCapture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_module, "_PAUSE", 0.0)
-    camera = open_fake(fake)
-    camera.read()
-    fake.show(None, None, grey(5))
-    assert int(camera.read().image[0, 0, 0]) == 5
-    close(camera, fake)
+def test_a_lost_camera_is_opened_again_ever_more_rarely_until_it_returns() -> None:
+    lost, gone, back = FakeCapture([grey(1)]), FakeCapture(opened=False), FakeCapture([grey(2)])
+    desk = Desk(lost, *[gone] * 6, back)
+    frames = some(desk.camera(), 2)
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2] and [frame.index for frame in frames] == [0, 1]
+    assert [wait for wait in desk.waits if wait > 0.1] == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
+    assert lost.released and gone.released and desk.said == []
 
 
-def test_a_lost_camera_is_reported_and_released(fake: FakeCapture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_module, "_PAUSE", 0.0)
-    camera = open_fake(fake)
-    camera.read()
-    for _ in range(camera_module._FAILURES):
-        fake.pictures.put(None)
-    assert "stopped delivering" in message(camera.read)
-    assert fake.released.wait(10)
+def test_a_read_that_hangs_and_fails_means_that_the_camera_is_lost() -> None:
+    desk = Desk(FakeCapture([grey(1)]), FakeCapture([grey(2)]), step=8.0)  # drivers wait seconds for one that was unplugged
+    assert len(some(desk.camera(), 2)) == 2
+    assert desk.captures[0].reads == 2 and desk.opened == 2
+
+
+def test_a_camera_that_never_returns_ends_when_it_is_closed() -> None:
+    desk = Desk(FakeCapture([grey(1)]), FakeCapture(opened=False))
+    camera = desk.camera()
+    frames = []
+    for frame in camera:
+        frames.append(frame)
+        camera.close()
     camera.close()
+    assert len(frames) == 1 and desk.captures[0].released
+
+
+def test_leaving_a_camera_releases_it() -> None:
+    capture = FakeCapture([grey(1), grey(2)])
+    pictures = iter(Desk(capture).camera())
+    next(pictures)
+    assert not capture.released
+    pictures.close()  # type: ignore[attr-defined]
+    assert capture.released
 
 
 def test_a_camera_that_is_missing_or_busy_is_refused() -> None:
-    fake = FakeCapture(opened=False)
-    assert "camera 7" in message(lambda: Camera(7, opener=lambda number: fake))
-    assert fake.released.is_set()
+    capture = FakeCapture(opened=False)
+    assert "camera 7" in message(lambda: Camera(7, opener=lambda number, mode: capture))
+    assert capture.released
 
 
-def test_a_camera_that_delivers_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_module, "_PAUSE", 0.0)
-    fake = FakeCapture()
-    for _ in range(camera_module._FAILURES):
-        fake.pictures.put(None)
-    assert "stopped delivering" in message(lambda: Camera(0, opener=lambda number: fake))
-    assert fake.released.is_set()
+def test_what_the_driver_gives_instead_is_told_in_one_line() -> None:
+    desk = Desk(FakeCapture([grey(1, (480, 640)), grey(2, (480, 640))], rate=30.0))
+    some(desk.camera(CameraMode((1280, 720), 60.0)), 2)
+    (line,) = desk.said
+    assert "640 x 480 pixels at 30 frames a second instead of 1280 x 720 pixels at 60 frames a second" in line
 
 
-def test_a_closed_camera_ends_and_says_so(fake: FakeCapture) -> None:
-    camera = open_fake(fake)
-    fake.pictures.put(None)
-    with camera:
-        for frame in camera:
-            assert frame.index == 0
-            close(camera, fake)
-    camera.close()
-    assert "closed" in message(camera.read)
+def test_a_driver_that_does_as_asked_needs_no_words() -> None:
+    desk = Desk(FakeCapture([grey(1, (480, 640))] * 200, rate=30.0))
+    some(desk.camera(CameraMode((640, 480), 30.0)), 200)
+    assert desk.said == []
+
+
+@pytest.mark.parametrize(("step", "told"), [(1 / 15, True), (1 / 29, False), (1 / 60, False)])
+def test_a_camera_that_is_slower_than_it_says_is_told_once(step: float, told: bool) -> None:
+    desk = Desk(FakeCapture([grey(1)] * 300), step=step)
+    some(desk.camera(), 300)
+    assert len(desk.said) == told and (not told or "delivers 15 frames a second instead of 30" in desk.said[0])
+
+
+@pytest.mark.parametrize(("size", "rate"), [((0, 480), None), ((640, 10**6), None), (None, 0.0), (None, -5.0), (None, float("nan"))])
+def test_modes_that_no_camera_has_are_refused(size: tuple[int, int] | None, rate: float | None) -> None:
+    assert "--" in message(lambda: CameraMode(size, rate))
 
 
 def test_a_number_means_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[int] = []
-    monkeypatch.setattr(camera_module, "Camera", opened.append)
-    open_source("12")
-    assert opened == [12]
+    opened: list[object] = []
+    monkeypatch.setattr(camera_module, "Camera", lambda *args: opened.append(args))
+    mode = CameraMode((640, 480))
+    open_source("12", mode=mode, report=print)
+    assert opened == [(12, mode, print)]
+
+
+def test_a_camera_is_asked_for_compressed_pictures_before_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, float]] = []
+
+    class Recorder(FakeCapture):
+        def set(self, name: int, value: float) -> bool:
+            asked.append((name, value))
+            return False
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: Recorder())
+    camera_module._open(0, CameraMode((1280, 720), 60.0))
+    names = [cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS, cv2.CAP_PROP_BUFFERSIZE]
+    assert asked == list(zip(names, [cv2.VideoWriter.fourcc(*"MJPG"), 1280, 720, 60.0, 1], strict=True))
 
 
 # Real clips

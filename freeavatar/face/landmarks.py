@@ -45,13 +45,14 @@ class Detection:
 class Landmarker:
     """One instance of the landmarker, in video mode (it follows the face) or image mode (each image is new)."""
 
-    def __init__(self, video: bool, scores: bool = False, model: Path | None = None) -> None:
+    def __init__(self, video: bool, scores: bool = False, model: Path | None = None, faces: int = 1) -> None:
         """Load the model.
 
         Args:
             video: follow one face through a clip, instead of searching it in each image.
             scores: also compute the blendshape scores.
             model: the model file; found by :func:`freeavatar.face.find_model` when omitted.
+            faces: how many faces to find at most; more than one costs more, even where only one is seen.
 
         Raises:
             FaceModelError: the model file is missing, or MediaPipe cannot be loaded.
@@ -66,7 +67,7 @@ class Landmarker:
                 options = landmarker.FaceLandmarkerOptions(
                     base_options=base_options.BaseOptions(model_asset_buffer=content),
                     running_mode=running_mode.VisionTaskRunningMode["VIDEO" if video else "IMAGE"],
-                    num_faces=1,
+                    num_faces=faces,
                     output_face_blendshapes=scores,
                     output_facial_transformation_matrixes=True,
                 )
@@ -78,7 +79,11 @@ class Landmarker:
             self.detect(np.zeros((64, 64, 3), np.uint8), 0)
 
     def detect(self, image: Image, milliseconds: int = 0) -> Detection | None:
-        """The face in an image, or None.
+        """The face in an image, or None; see :meth:`detect_all`."""
+        return next(iter(self.detect_all(image, milliseconds)), None)
+
+    def detect_all(self, image: Image, milliseconds: int = 0) -> list[Detection]:
+        """The faces in an image.
 
         Args:
             image: (H, W, 3) RGB uint8.
@@ -95,13 +100,15 @@ class Landmarker:
             result = self._task.detect_for_video(picture, self._time)
         else:
             result = self._task.detect(picture)
-        if not result.face_landmarks or not result.facial_transformation_matrixes:
-            return None
-        return Detection(
-            points=np.array([(p.x, p.y, p.z) for p in result.face_landmarks[0]], np.float32),
-            matrix=np.asarray(result.facial_transformation_matrixes[0], np.float32),
-            scores=_scores(result.face_blendshapes[0]) if result.face_blendshapes else None,
-        )
+        scores = result.face_blendshapes or [None] * len(result.face_landmarks)
+        return [
+            Detection(
+                points=np.array([(p.x, p.y, p.z) for p in points], np.float32),
+                matrix=np.asarray(matrix, np.float32),
+                scores=_scores(categories) if categories else None,
+            )
+            for points, matrix, categories in zip(result.face_landmarks, result.facial_transformation_matrixes or [], scores, strict=False)
+        ]
 
     def close(self) -> None:
         """Release the model; may be called twice."""

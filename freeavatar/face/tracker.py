@@ -7,7 +7,9 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 
+from freeavatar.errors import SourceError
 from freeavatar.face.alignment import align
+from freeavatar.face.crowd import MOST, Crowd
 from freeavatar.face.landmarks import Detection, Landmarker
 from freeavatar.face.pose import head_pose
 from freeavatar.types import FaceCrop, Frame, Image
@@ -43,16 +45,25 @@ class FaceTracker:
         size: side of the crops in pixels.
         peer: also return MediaPipe's blendshape scores.
         model: the landmarker's model file, see :func:`freeavatar.face.find_model`.
+        face: of several faces in a clip follow the one that is so many from the left, see :class:`freeavatar.face.crowd.Crowd`;
+            None takes the one that the landmarker finds first.
 
     Raises:
         FaceModelError: no usable model file, or MediaPipe cannot start.
+        SourceError: there is no such face to follow.
     """
 
-    def __init__(self, still: bool = False, size: int = 128, peer: bool = False, model: Path | None = None) -> None:
+    def __init__(
+        self, still: bool = False, size: int = 128, peer: bool = False, model: Path | None = None, face: int | None = None
+    ) -> None:
+        if still and face is not None:
+            raise SourceError(f"--face {face}: unrelated pictures have no face to follow; leave it out")
         self.size = size
         self._peer = peer
         self._model = model
-        self._video = None if still else Landmarker(video=True, scores=peer, model=model)
+        self._crowd = None if face is None else Crowd(face)
+        several = {} if face is None else {"faces": MOST}
+        self._video = None if still else Landmarker(video=True, scores=peer, model=model, **several)
         self._image = Landmarker(video=False, scores=peer, model=model) if still else None
         self._border = BORDERS[0]
         self._missed = 0
@@ -84,7 +95,17 @@ class FaceTracker:
             peer=detection.scores,
         )
 
+    def _choose(self, video: Landmarker, crowd: Crowd, frame: Frame) -> tuple[Detection, _View] | None:
+        found = video.detect_all(frame.image, round(frame.time * 1000))
+        size = np.array(frame.image.shape[1::-1])
+        corners = [(points.min(0) * size, points.max(0) * size) for points in (detection.points[:, :2] for detection in found)]
+        faces = np.array([(*(low + high) / 2, *(high - low)[:1]) for low, high in corners], np.float64).reshape(-1, 3)
+        chosen = crowd.choose(faces, frame.time)
+        return None if chosen is None else (found[chosen], _view(frame.image, 0.0))
+
     def _follow(self, video: Landmarker, frame: Frame) -> tuple[Detection, _View] | None:
+        if self._crowd is not None:
+            return self._choose(video, self._crowd, frame)
         view = _view(frame.image, self._border)
         detection = video.detect(view.image, round(frame.time * 1000))
         found = None if detection is None else (detection, view)

@@ -1,8 +1,8 @@
 """What all sources share, and the choice of one from what a user typed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -25,9 +25,8 @@ class Source(ABC):
         name: what to call it in messages and summaries.
         rate: average frames a second; 0 for images and where it is unknown.
         count: number of frames, if it is known and not endless.
-        live: frames come in real time; old ones are dropped.
+        live: frames come in real time, whether anybody takes them or not.
         still: frames are unrelated pictures.
-        dropped: frames of a live source that nobody took in time.
         warning: one line about damage met on the way (frames that could not be decoded), or None. Complete once
             the iteration is over.
     """
@@ -38,7 +37,6 @@ class Source(ABC):
     live: bool = False
     still: bool = False
     warning: str | None = None
-    dropped: int = 0
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
@@ -74,16 +72,50 @@ class Recording(Source):
             start, count = last.time + 1 / (self.rate or NOMINAL_RATE), last.index + 1
 
 
+_HIGHEST_CAMERA_RATE: Final = 1000
+
+
+@dataclass(frozen=True)
+class CameraMode:
+    """What a camera is asked for; None leaves it the choice.
+
+    Attributes:
+        size: width and height in pixels.
+        rate: frames a second.
+
+    Raises:
+        SourceError: a value no camera can have.
+    """
+
+    size: tuple[int, int] | None = None
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            check_size(*self.size, "--size")
+        if self.rate is not None and not 0 < self.rate <= _HIGHEST_CAMERA_RATE:
+            raise SourceError(f"--rate: a camera cannot give {self.rate:g} frames a second; expected up to {_HIGHEST_CAMERA_RATE}")
+
+
+ANY_MODE: Final = CameraMode()
 _CAMERA_DIGITS: Final = 4
 """A longer number is a file's name."""
 
 
-def open_source(spec: str | Path, *, loop: bool = False) -> Source:
+def open_source(
+    spec: str | Path,
+    *,
+    loop: bool = False,
+    mode: CameraMode = ANY_MODE,
+    report: Callable[[str], None] = lambda _: None,
+) -> Source:
     """The source that ``spec`` names.
 
     Args:
         spec: a camera's number ("0"), a folder of images, an image, or a video file.
         loop: play files again and again; cameras ignore it.
+        mode: what a camera is asked for; files ignore it.
+        report: called with one line if a camera gives something else.
 
     Raises:
         SourceError: missing, unreadable, empty, too large, or the camera cannot be opened.
@@ -91,7 +123,7 @@ def open_source(spec: str | Path, *, loop: bool = False) -> Source:
     if str(spec).isdecimal() and len(str(spec)) <= _CAMERA_DIGITS:
         from freeavatar.sources.camera import Camera
 
-        return Camera(int(str(spec)))
+        return Camera(int(str(spec)), mode, report)
     path = Path(spec)
     try:
         folder = path.is_dir()
