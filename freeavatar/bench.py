@@ -11,6 +11,7 @@ import cv2
 from freeavatar.errors import SourceError
 from freeavatar.face import FaceTracker
 from freeavatar.face.landmarks import Landmarker
+from freeavatar.follower import Follower
 from freeavatar.pipeline import load_models
 from freeavatar.progress import progress
 from freeavatar.rig import load_rig
@@ -33,7 +34,7 @@ class Report:
     """Frames with a face that were counted."""
     machine: dict[str, str | int]
     stages: dict[str, dict[str, float]]
-    """``total`` is face, encoder and animator together; ``mediapipe`` is the landmarker with its scores."""
+    """``total`` is face, encoder and animator together, as ``live`` runs them; ``mediapipe`` is the landmarker with its scores."""
 
 
 def bench(
@@ -64,13 +65,13 @@ def bench(
         if source.live:
             raise SourceError(f"{spec}: is a camera; bench needs a video, so that both see the same frames")
 
+        follower = Follower(tracker, encoder)
+
         def ours(frame: Frame, watch: Stopwatch) -> bool:
-            with watch.measure("face"):
-                crop = tracker.track(frame)
-            if crop is None:
+            follower.watch = watch
+            expression = follower(frame)
+            if expression is None:
                 return False
-            with watch.measure("encoder"):
-                expression = encoder.encode([crop])[0]
             with watch.measure("animator"):
                 animator.animate(expression, avatar)
             return True

@@ -98,9 +98,10 @@ class Encoder:
                 embedding=out["embedding"][i],
                 arkit=out["arkit"][i].clip(0, 1),
                 gaze=out["gaze"][i],
-                head_pose=crop.head_pose,  # the network's own pose is relative to the crop
+                head_pose=crop.head_pose,
                 confidence=float(out["confidence"][i]),
                 align=out["align"][i],
+                crop_pose=out["head_pose"][i],
                 time=crop.time,
                 index=crop.index,
             )

@@ -53,7 +53,8 @@ class FaceCrop:
     Attributes:
         image: (S, S, 3) RGB uint8, aligned by :func:`freeavatar.face.alignment.align`.
         matrix: (2, 3) similarity transform from frame pixels to crop pixels.
-        landmarks: (478, 3) MediaPipe face mesh in frame pixels (z in the same unit, smaller is nearer).
+        landmarks: (478, 3) MediaPipe face mesh in frame pixels (z in the same unit, smaller is nearer); None where the crop
+            follows from an earlier one (:mod:`freeavatar.follower`).
         head_pose: (6,) yaw, pitch, roll in radians and x, y, z in metres.
         time: the frame's time in seconds.
         index: the frame's index.
@@ -63,7 +64,7 @@ class FaceCrop:
 
     image: Image
     matrix: Vector
-    landmarks: Vector
+    landmarks: Vector | None
     head_pose: Vector
     time: float
     index: int
@@ -84,6 +85,8 @@ class Expression:
         align: (4,) dx, dy, log scale, roll of the crop from the ideal one.
         time: the frame's time in seconds.
         index: the frame's index.
+        crop_pose: (6,) head pose as the encoder reads it, in the crop's own camera (:mod:`freeavatar.face.pose`); None where
+            the expression does not come straight from an encoder.
     """
 
     feature: Vector
@@ -95,6 +98,7 @@ class Expression:
     align: Vector
     time: float
     index: int
+    crop_pose: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True)

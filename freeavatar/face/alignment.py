@@ -61,6 +61,20 @@ def inverse(matrix: NDArray[np.floating]) -> Vector:
     return np.column_stack([linear, -linear @ matrix[:, 2]]).astype(np.float32)
 
 
+def displacement(align: NDArray[np.floating], size: int) -> NDArray[np.float64]:
+    """(2, 3) map from the pixels of the ideal crop, ``size`` wide, to those of a crop displaced by ``align``.
+
+    Args:
+        align: (4,) dx, dy (fractions of the crop), log scale, roll (radians, clockwise in the image).
+        size: side of both crops in pixels.
+    """
+    dx, dy, log_scale, roll = (float(v) for v in align)
+    c, s, k = np.cos(roll), np.sin(roll), np.exp(log_scale)
+    linear = k * np.array([[c, -s], [s, c]])
+    middle = np.array([(size - 1) / 2] * 2)
+    return np.column_stack([linear, middle + size * np.array([dx, dy]) - linear @ middle])
+
+
 def transform(points: NDArray[np.floating], matrix: NDArray[np.floating]) -> Vector:
     """Apply a (2, 3) matrix to (..., 2) points."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)

@@ -34,7 +34,7 @@ class Readings(NamedTuple):
         arkit: (B, 52) in 0..1.
         gaze: (B, 2) yaw, pitch in radians relative to the head.
         head_pose: (B, 6) yaw, pitch, roll, x, y, z in the crop's own camera
-            (:data:`freeavatar.train.shards.CROP_FIELD_OF_VIEW`).
+            (:data:`freeavatar.face.pose.CROP_FIELD_OF_VIEW`).
         confidence: (B,) in 0..1.
         align: (B, 4) dx, dy (fractions of the crop), log scale, roll (radians) of this crop from the ideal one.
         movement: (B, M) skin movement; training only.

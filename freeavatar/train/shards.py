@@ -13,12 +13,12 @@ from torch import Tensor
 
 from freeavatar import rotation
 from freeavatar.errors import SourceError
+from freeavatar.face.alignment import displacement
+from freeavatar.face.pose import CROP_FIELD_OF_VIEW
 from freeavatar.train import webcam
 from freeavatar.train.pictures import INNER, SIDE, Jpeg, intact, load
 from freeavatar.types import Image
 
-CROP_FIELD_OF_VIEW: Final = math.radians(20)
-"""Vertical field of view of the camera that a crop is taken to come from: the frame of the encoder's head pose."""
 JITTER: Final = (0.022, 0.022, 0.04, 0.05)
 """Standard deviation of a training crop's dx, dy (fractions of the crop), log scale and roll (radians) from the ideal one."""
 BENT: Final = 0.35
@@ -85,16 +85,7 @@ def stored_matrix(jitter: NDArray[np.floating], size: int, side: int) -> NDArray
     scale = size * SIDE / (INNER * side)
     # A pixel's coordinate is that of its centre.
     shift = (size - 1) / 2 - scale * (side - 1) / 2
-    return np.asarray(jitter_matrix(jitter, size) @ np.array([[scale, 0, shift], [0, scale, shift], [0, 0, 1]]))
-
-
-def jitter_matrix(jitter: NDArray[np.floating], size: int) -> NDArray[np.float64]:
-    """(2, 3) map from ideal crop pixels to those of a crop displaced by (dx, dy, log scale, roll)."""
-    dx, dy, log_scale, roll = (float(v) for v in jitter)
-    c, s, k = math.cos(roll), math.sin(roll), math.exp(log_scale)
-    linear = k * np.array([[c, -s], [s, c]])
-    middle = np.array([size / 2 - 0.5] * 2)
-    return np.column_stack([linear, middle + size * np.array([dx, dy]) - linear @ middle])
+    return np.asarray(displacement(jitter, size) @ np.array([[scale, 0, shift], [0, scale, shift], [0, 0, 1]]))
 
 
 def jittered_pose(pose: NDArray[np.floating], centre: NDArray[np.floating], jitter: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -117,7 +108,7 @@ def augment(crop: Image, rng: np.random.Generator, jitter: NDArray[np.floating])
         rng: source of chance.
         jitter: (4,) displacement of the crop from the ideal one.
     """
-    place = jitter_matrix(jitter, crop.shape[0])
+    place = displacement(jitter, crop.shape[0])
     if rng.random() < BENT:
         crop = webcam.bend(crop, rng)
     if rng.random() < BROWS_MOVED:

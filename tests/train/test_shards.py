@@ -6,15 +6,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freeavatar.face.alignment import displacement
+from freeavatar.face.pose import CROP_FIELD_OF_VIEW
 from freeavatar.train import webcam
-from freeavatar.train.shards import CROP_FIELD_OF_VIEW, jitter_matrix, jittered_pose
+from freeavatar.train.shards import jittered_pose
 
 small = st.floats(-0.2, 0.2)
 
 
 @given(small, small, small, small)
 def test_jitter_moves_the_middle_by_dx_dy_and_scales_by_its_logarithm(dx: float, dy: float, log_scale: float, roll: float) -> None:
-    matrix = jitter_matrix(np.array([dx, dy, log_scale, roll]), 128)
+    matrix = displacement(np.array([dx, dy, log_scale, roll]), 128)
     middle = np.array([63.5, 63.5])
     np.testing.assert_allclose(matrix[:, :2] @ middle + matrix[:, 2], middle + 128 * np.array([dx, dy]), atol=1e-9)
     assert math.isclose(math.hypot(matrix[0, 0], matrix[1, 0]), math.exp(log_scale))

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from freeavatar.face import alignment
+from freeavatar.face.alignment import displacement
 from freeavatar.train import occluders, webcam
-from freeavatar.train.shards import jitter_matrix
 from freeavatar.types import Image
 
 STRAIGHT = np.eye(2, 3)
@@ -81,7 +81,7 @@ def test_a_face_is_hardly_ever_lost_in_the_dark() -> None:
 
 @pytest.mark.parametrize("jitter", [(0, 0, 0, 0), (0.05, -0.05, 0.1, 0.15), (-0.06, 0.04, -0.1, -0.15)])
 def test_glasses_sit_on_the_eyes_of_a_jittered_crop(jitter: tuple[float, ...]) -> None:
-    matrix = jitter_matrix(np.array(jitter), 128)
+    matrix = displacement(np.array(jitter), 128)
     plain = np.full((128, 128, 3), 200, np.uint8)
     changed = sum(np.abs(occluders.glasses(plain, np.random.default_rng(seed), matrix).astype(float) - plain).sum(2) for seed in range(60))
     assert isinstance(changed, np.ndarray)
@@ -153,7 +153,7 @@ def test_brows_rest_elsewhere_while_eyes_and_forehead_stay() -> None:
 
 @pytest.mark.usefixtures("as_drawn")
 def test_the_band_of_the_brows_follows_the_crop() -> None:
-    matrix = jitter_matrix(np.array([0, 0.1, 0, 0]), 128)
+    matrix = displacement(np.array([0, 0.1, 0, 0]), 128)
     picture = np.asarray(cv2.warpAffine(face(), matrix, (128, 128), borderMode=cv2.BORDER_REPLICATE), np.uint8)
     for seed in range(30):
         shifted = webcam.shift_brows(picture, np.random.default_rng(seed), matrix)

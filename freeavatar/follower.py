@@ -1,0 +1,118 @@
+"""Reads every frame of a clip, but searches the face in few of them.
+
+The encoder says how far a crop lies from the ideal one, where the head turns, and whether it sees a face at all. So the
+next crop follows from the last, and MediaPipe, which costs several times as much as the encoder, only finds the face,
+looks after it from time to time, and recovers it.
+"""
+
+import math
+from dataclasses import replace
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freeavatar.encoder import Encoder
+from freeavatar.face import alignment
+from freeavatar.face.pose import pose_in_frame
+from freeavatar.rotation import angles, matrix
+from freeavatar.stopwatch import Stopwatch
+from freeavatar.types import Expression, FaceCrop, Frame, Vector
+
+EVERY: Final = 1.0
+"""Seconds after which MediaPipe looks after the face."""
+SURE: Final = 0.8
+"""Confidence that a followed crop needs; a crop that missed the face has next to none."""
+NEAR: Final = (0.05, 0.05, 0.1, 0.12)
+"""dx, dy, log scale and roll up to which a crop is read as it is; a crop further off is cut and read again."""
+FAR: Final = (0.12, 0.12, 0.25, 0.4)
+"""The same beyond which the estimate itself is not trusted, and MediaPipe is asked."""
+TRUST: Final = 0.6
+"""Share of an estimated displacement that moves the next crop: a crop that trembles with the estimate makes features tremble."""
+LEARNT: Final = 0.5
+"""Share of what MediaPipe's look at the face changes in the encoder's own ideas of place and pose."""
+
+
+class Tracker(Protocol):
+    """Finds the face in a frame."""
+
+    def track(self, frame: Frame) -> FaceCrop | None: ...
+
+
+class Follower:
+    """Frames of one clip in, the face's expression out.
+
+    Args:
+        tracker: finds the face.
+        encoder: reads crops.
+        watch: gets the times of ``face`` (search, crop) and ``encoder``.
+        every: seconds after which the tracker looks after the face; 0 lets it look at every frame.
+
+    Attributes:
+        watch: where the times go.
+    """
+
+    def __init__(self, tracker: Tracker, encoder: Encoder, watch: Stopwatch | None = None, every: float = EVERY) -> None:
+        self._tracker, self._encoder, self._every = tracker, encoder, every
+        self.watch = watch or Stopwatch()
+        self._matrix: NDArray[np.float64] | None = None  # frame pixels to the pixels of the next crop
+        self._seen = -math.inf  # when the tracker last saw the face
+        self._time = -math.inf
+        self._bias = np.zeros(4)  # what the encoder says of a crop that is ideal
+        self._turn, self._shift = np.eye(3), np.zeros(3)  # from the encoder's head pose to the tracker's
+
+    def __call__(self, frame: Frame) -> Expression | None:
+        """The expression in a frame, or None where there is no face; frames come in the order of time."""
+        fresh = 0 <= frame.time - self._seen < self._every and self._time <= frame.time <= self._time + self._every / 2
+        self._time = frame.time
+        found = self._followed(frame) if fresh and self._matrix is not None else None
+        return found or self._searched(frame)
+
+    def _searched(self, frame: Frame) -> Expression | None:
+        with self.watch.measure("face"):
+            crop = self._tracker.track(frame)
+        if crop is None:
+            self._matrix, self._seen = None, -math.inf
+            return None
+        with self.watch.measure("encoder"):
+            expression = self._encoder.encode([crop])[0]
+        first = self._matrix is None
+        share = 1.0 if first else LEARNT
+        self._bias += share * (np.clip(expression.align, -np.array(NEAR), NEAR) - self._bias)
+        own = self._pose(expression, crop.matrix, frame)
+        self._turn = matrix(*(share * np.array(angles(matrix(*crop.head_pose[:3]) @ matrix(*own[:3]).T @ self._turn.T)))) @ self._turn
+        self._shift += share * (crop.head_pose[3:] - own[3:] - self._shift)
+        self._matrix, self._seen = np.asarray(crop.matrix, np.float64), frame.time
+        return expression
+
+    def _followed(self, frame: Frame) -> Expression | None:
+        """The expression in the crop that follows from the last one, or None if it is not to be trusted."""
+        assert self._matrix is not None
+        for trust in (TRUST, 1.0):
+            with self.watch.measure("face"):
+                image = alignment.warp(frame.image, self._matrix, self._encoder.size)
+            used = self._matrix.astype(np.float32)
+            crop = FaceCrop(image, used, None, np.zeros(6, np.float32), frame.time, frame.index)
+            with self.watch.measure("encoder"):
+                expression = self._encoder.encode([crop])[0]
+            off = expression.align - self._bias
+            if expression.confidence < SURE or (np.abs(off) > FAR).any():
+                return None
+            near = bool((np.abs(off) <= NEAR).all())
+            back = alignment.displacement(off * (trust if near else 1.0), self._encoder.size)
+            self._matrix = _product(alignment.inverse(back).astype(np.float64), self._matrix)
+            if near:
+                break
+        own = self._pose(expression, used, frame)
+        turn = angles(self._turn @ matrix(*own[:3]))
+        return replace(expression, head_pose=np.array([*turn, *(own[3:] + self._shift)], np.float32))
+
+    def _pose(self, expression: Expression, crop: Vector, frame: Frame) -> Vector:
+        assert expression.crop_pose is not None
+        height, width = frame.image.shape[:2]
+        return pose_in_frame(expression.crop_pose, crop, self._encoder.size, width, height)
+
+
+def _product(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, 3) first ``b``, then ``a``."""
+    return np.column_stack([a[:, :2] @ b[:, :2], a[:, :2] @ b[:, 2] + a[:, 2]])
