@@ -12,10 +12,12 @@ from typing import Final
 
 import numpy as np
 
+import modelling
 import robot_parts as robot
 from freeavatar.arkit import INDEX, NAMES
 from gltf_writer import Material, Node, Primitive, linear, smooth_normals, write_glb
-from solids import Array, ellipsoid, flipped, grid_faces, lathe, rounded
+from modelling import joined, still
+from solids import Array, ellipsoid, lathe, rounded
 
 FOLDER: Final = Path(__file__).parents[1] / "rigs" / "robot"
 SHELL = Material("shell", linear("#f3eee6"), roughness=0.22)
@@ -41,29 +43,7 @@ STRIPE = Material("stripe", linear("#9db2cc"), roughness=0.25)
 def primitive(
     build: Callable[[robot.Pose], Array], material: Material, *, inside: bool = False, closed: bool = True, colours: Array | None = None
 ) -> Primitive:
-    """A primitive from a modelling function that gives (rows, columns, 3) points, with the morphs that move it.
-
-    Args:
-        build: pose to points.
-        material: its look.
-        inside: it is seen from inside.
-        closed: the last column of points joins the first.
-        colours: (V, 3) linear.
-    """
-    rest = build({})
-    points, faces = rest.reshape(-1, 3), grid_faces(rest.shape[0], rest.shape[1], closed)
-    a, b, c = (points[faces[:, k]] - points.mean(0) for k in range(3))
-    # Rows that meet in a pole leave triangles without area; parts modelled for one side are mirrored to the other.
-    outwards = (a * np.cross(b, c)).sum() > 0
-    faces = faces[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12]
-    faces = faces if outwards != inside else flipped(faces)
-    moves = {name: (build({name: 1.0}) - rest).reshape(-1, 3) for name in robot.MORPHS}
-    moves = {name: move for name, move in moves.items() if np.abs(move).max() > 1e-5}
-    return Primitive(points, faces, material, colours=colours, morphs=moves)
-
-
-def still(points: Array, material: Material, *, closed: bool = True, colours: Array | None = None) -> Primitive:
-    return primitive(lambda _: points, material, closed=closed, colours=colours)
+    return modelling.primitive(build, material, robot.MORPHS, inside=inside, closed=closed, colours=colours)
 
 
 def head_primitives() -> list[Primitive]:
@@ -106,25 +86,6 @@ def eye_primitives() -> list[Primitive]:
     glow = np.interp(np.arange(6), [0, 1, 3.5, 4.2, 5], [0.75, 1, 0.75, 0.1, 0])[:, None, None]
     colours = np.broadcast_to(dark + glow * (light - dark), iris.shape).reshape(-1, 3)
     return [still(robot.eye_zone(0, 13.5, 4), PUPIL), still(iris, IRIS, colours=colours), still(robot.eye_zone(33, 130, 11), WHITE)]
-
-
-def joined(primitives: list[Primitive], shift: Array) -> list[Primitive]:
-    """One primitive a material, moved by ``shift``: the fewer, the faster to draw."""
-    materials = dict.fromkeys(p.material for p in primitives)
-    return [_joined([p for p in primitives if p.material == m], shift) for m in materials]
-
-
-def _joined(parts: list[Primitive], shift: Array) -> Primitive:
-    starts = np.cumsum([0, *(len(p.positions) for p in parts)])
-    names = list(dict.fromkeys(name for p in parts for name in p.morphs))
-    return Primitive(
-        np.concatenate([p.positions for p in parts]) + shift,
-        np.concatenate([p.faces + start for p, start in zip(parts, starts, strict=False)]),
-        parts[0].material,
-        normals=np.concatenate([smooth_normals(p.positions, p.faces) if p.normals is None else p.normals for p in parts]),
-        colours=parts[0].colours,
-        morphs={name: np.concatenate([p.morphs.get(name, np.zeros_like(p.positions)) for p in parts]) for name in names},
-    )
 
 
 def nodes() -> list[Node]:
