@@ -4,6 +4,7 @@ A control is a number that an artist named. It moves morph targets or turns a no
 driven by the animator, by the head's pose or by the gaze.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,25 @@ _ROOTS: Final = (Path(__file__).parent / "_rigs", Path(__file__).parents[1] / "r
 """Where shipped rigs are: in a wheel, in a source tree."""
 _MAX_TOML: Final = 1 << 20
 _MAX_CONTROLS: Final = 1000
+"""Of the controls, the correctives, and the materials that one control changes."""
+
+
+@dataclass(frozen=True)
+class MaterialChange:
+    """What a material becomes when a control reaches 1; on the way there it blends from the model's own look.
+
+    Attributes:
+        material: name of the model's material.
+        colour: (4,) linear RGBA factor; empty to leave it.
+        emissive: (3,) linear RGB; empty to leave it.
+        scale, offset: (2,) of the texture coordinates; empty to leave them.
+    """
+
+    material: str
+    colour: tuple[float, ...] = ()
+    emissive: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,8 @@ class Control:
         node: name of the node that it turns; empty if none.
         axis: local axis of that turn.
         gain: radians of that turn for a value of 1.
+        binary: it is on or off: a value above 0.5 counts as 1 where it acts, all others as 0.
+        materials: how it changes materials.
     """
 
     name: str
@@ -60,6 +82,20 @@ class Control:
     node: str = ""
     axis: str = ""
     gain: float = 1.0
+    binary: bool = False
+    materials: tuple[MaterialChange, ...] = ()
+
+    def acting(self, value: float) -> float:
+        """The value as the model shows it: that of a binary control is 0 or 1."""
+        return float(value > 0.5) if self.binary else value
+
+
+@dataclass(frozen=True)
+class Corrective:
+    """A morph target that several controls drive together: weight = product of max(0, value times factor)."""
+
+    morph: str
+    drivers: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -76,6 +112,7 @@ class Rig:
         camera_target: point in metres that previews look at.
         camera_height: metres that previews show at that point, from bottom to top.
         authors: who made it.
+        correctives: morph targets driven by products of controls.
     """
 
     name: str
@@ -87,6 +124,7 @@ class Rig:
     camera_target: tuple[float, float, float] = (0.0, 0.0, 0.0)
     camera_height: float = 0.5
     authors: tuple[str, ...] = ()
+    correctives: tuple[Corrective, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -147,6 +185,22 @@ class Rig:
                 posed[i] = computed[control.name]
         return posed
 
+    def morph_weights(self, values: Vector) -> dict[str, float]:
+        """Weights of the model's morph targets, by name.
+
+        Args:
+            values: (N,) control values in their ranges.
+        """
+        acting = {c.name: c.acting(float(value)) for c, value in zip(self.controls, values, strict=True)}
+        weights: dict[str, float] = {}
+        for control in self.controls:
+            for morph, factor in control.morphs.items():
+                weights[morph] = weights.get(morph, 0.0) + max(0.0, acting[control.name] * factor)
+        for corrective in self.correctives:
+            product = math.prod(max(0.0, acting[name] * factor) for name, factor in corrective.drivers.items())
+            weights[corrective.morph] = weights.get(corrective.morph, 0.0) + product
+        return weights
+
     @cached_property
     def _arkit_map(self) -> Vector:
         matrix = np.zeros((len(arkit.NAMES), len(self.controls)), np.float32)
@@ -171,10 +225,9 @@ def load_rig(name: str | Path) -> Rig:
     Raises:
         RigError: there is no such rig, or its rig.toml is invalid.
     """
-    file = _find(name)
-    data = read_bounded(file, _MAX_TOML, RigError, "expected a rig.toml")
+    file = find_rig(name)
     try:
-        document = tomllib.loads(data.decode())
+        document = tomllib.loads(read_rig(file))
     except (ValueError, RecursionError) as error:
         raise RigError(f"{file}: is not valid TOML ({error})") from error
     try:
@@ -183,7 +236,21 @@ def load_rig(name: str | Path) -> Rig:
         raise RigError(f"{file}: {error}") from None
 
 
-def _find(name: str | Path) -> Path:
+def read_rig(file: Path) -> str:
+    """The text of a rig.toml.
+
+    Raises:
+        RigError: it cannot be read, is too large, or is no text.
+    """
+    data = read_bounded(file, _MAX_TOML, RigError, "expected a rig.toml")
+    try:
+        return data.decode()
+    except ValueError as error:
+        raise RigError(f"{file}: is not valid TOML ({error})") from error
+
+
+def find_rig(name: str | Path) -> Path:
+    """The rig.toml of a rig; the argument and the error are those of :func:`load_rig`."""
     path = Path(name)
     shipped = [root / path / "rig.toml" for root in _ROOTS] if isinstance(name, str) and path.name == name else []
     try:
@@ -211,11 +278,17 @@ def _rig(folder: Path, document: dict[str, Any]) -> Rig:
         camera_target=(target[0], target[1], target[2]),
         camera_height=camera.number("height"),
         authors=tuple(str(a) for a in table.take("authors", list, [])),
+        correctives=tuple(_corrective(i, entry) for i, entry in enumerate(table.take("corrective", list, []))),
     )
     camera.end()
     table.end()
     if not rig.name or rig.camera_height <= 0:
         raise RigError("name must not be empty and camera.height must be above 0")
+    if len(rig.correctives) > _MAX_CONTROLS:
+        raise RigError(f"has {len(rig.correctives)} correctives; expected at most {_MAX_CONTROLS}")
+    for corrective in rig.correctives:
+        if unknown := corrective.drivers.keys() - set(rig.names):
+            raise RigError(f"corrective {corrective.morph!r}: there is no control {sorted(unknown)[0]!r}")
     return rig
 
 
@@ -265,8 +338,12 @@ def _control(index: int, entry: Any) -> Control:
         node=node,
         axis=table.choice("axis", AXES) if node else "",
         gain=table.number("gain", 1.0) if node else 1.0,
+        binary=table.take("binary", bool, False),
+        materials=tuple(_material(f"control {name!r}: materials", m) for m in table.take("materials", list, [])),
     )
     table.end()
+    if len(control.materials) > _MAX_CONTROLS:
+        raise RigError(f"control {name!r}: changes {len(control.materials)} materials; expected at most {_MAX_CONTROLS}")
     # Controls are addresses of OSC and columns of tables.
     if not name.isascii() or not name.replace("_", "").isalnum() or len(name) > 64:
         raise RigError(f"control {name!r}: a name has 1 to 64 letters, digits and underscores")
@@ -277,6 +354,27 @@ def _control(index: int, entry: Any) -> Control:
     if control.source != ANIMATOR and control.source.partition(".")[2] not in arkit.INDEX and control.arkit:
         raise RigError(f"control {name!r}: is driven by {control.source}, so its arkit map must be left out")
     return control
+
+
+def _material(where: str, entry: Any) -> MaterialChange:
+    if not isinstance(entry, dict):
+        raise RigError(f"{where} must be tables")
+    table = _Table(where, entry)
+    widths = {"colour": 4, "emissive": 3, "scale": 2, "offset": 2}
+    change = MaterialChange(table.take("material", str), **{key: tuple(table.numbers(key, n)) for key, n in widths.items() if key in entry})
+    table.end()
+    return change
+
+
+def _corrective(index: int, entry: Any) -> Corrective:
+    if not isinstance(entry, dict):
+        raise RigError("[[corrective]] must be tables")
+    table = _Table(f"corrective {entry.get('morph', index)!r}", entry)
+    corrective = Corrective(table.take("morph", str), table.weights("drivers"))
+    table.end()
+    if len(corrective.drivers) < 2:
+        raise RigError(f"corrective {corrective.morph!r}: has {len(corrective.drivers)} drivers; expected two or more")
+    return corrective
 
 
 class _Table:
@@ -302,7 +400,7 @@ class _Table:
             raise RigError(f"{self._where}: {key} is {values!r}, expected {count} numbers")
         return [self._number(key, value) for value in values]
 
-    def weights(self, key: str, default: dict[str, float]) -> dict[str, float]:
+    def weights(self, key: str, default: dict[str, float] | None = None) -> dict[str, float]:
         return {name: self._number(f"{key}.{name}", value) for name, value in self.take(key, dict, default).items()}
 
     def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:

@@ -1,7 +1,8 @@
 """What the names of morph targets mean: vocabularies that many avatars share, told in ARKit shapes.
 
-Known are ARKit in any case, spelling of sides and prefix (so Perfect Sync, too), the presets of VRM 0.x and 1.0, VRoid's
-``Fcl_*``, Oculus visemes, common MikuMikuDance names, and the head shapes of the VALID avatars.
+Known are ARKit in any case, spelling of sides and prefix (so Perfect Sync, too), FACS action units by number and by name,
+MetaHuman's ``CTRL_expressions_*``, Unified Expressions, the presets of VRM 0.x and 1.0, VRoid's ``Fcl_*``, the visemes of
+Oculus and VRChat and Preston Blair's, common MikuMikuDance names, and the head shapes of the VALID avatars.
 """
 
 import re
@@ -74,10 +75,12 @@ _ALIASES: Final = {
     "fcleyeclose": "blink", "fcleyeclosel": "blinkleft", "fcleyecloser": "blinkright", "blinkl": "blinkleft", "blinkr": "blinkright",
     "fclalljoy": "happy", "fclallsorrow": "sad", "fclallangry": "angry", "fclallsurprised": "surprised", "fclallfun": "relaxed",
     "fclmtha": "aa", "fclmthi": "ih", "fclmthu": "ou", "fclmthe": "ee", "fclmtho": "oh",
+    "ve": "ee", "ai": "aa", "wq": "ou",
     "visemeaa": "aa", "visemei": "ih", "visemeu": "ou", "visemee": "ee", "visemeo": "oh",
     "あ": "aa", "い": "ih", "う": "ou", "え": "ee", "お": "oh", "まばたき": "blink", "ウィンク2": "blinkleft", "ウィンク2右": "blinkright",
 }  # fmt: skip
-_SILENT: Final = ("neutral", *(f"viseme{v}" for v in ("sil", "pp", "ff", "th", "dd", "kk", "ch", "ss", "nn", "rr")))
+_CONSONANTS: Final = ("sil", "pp", "ff", "th", "dd", "kk", "ch", "ss", "nn", "rr")
+_SILENT: Final = ("neutral", "basis", *(f"{v}{c}" for v in ("viseme", "v") for c in _CONSONANTS), "mbp", "fv", "etc", "rest")
 """Known, but nothing in ARKit tells when to move them."""
 _VALID: Final[Mapping[str, Mapping[str, float]]] = {
     "mouthopen": {"jawOpen": 1.0}, "jawfront": {"jawForward": 1.0}, "kiss": {"mouthPucker": 1.0},
@@ -96,6 +99,71 @@ _VALID: Final[Mapping[str, Mapping[str, float]]] = {
     },
 }  # fmt: skip
 """What these avatars call their shapes, sides first; https://github.com/xrtlab/Validated-Avatar-Library-for-Inclusion-and-Diversity---VALID"""
+
+
+_Unit = tuple[str, str, int]
+"""An ARKit shape, without its side if it has one; whether it has: "sided", "split" (both halves tell one shape) or "whole";
+and the rank."""
+_UNITS: Final[Mapping[int, _Unit]] = {
+    1: ("browInnerUp", "split", 1), 2: ("browOuterUp", "sided", 1), 4: ("browDown", "sided", 1), 5: ("eyeWide", "sided", 1),
+    6: ("cheekSquint", "sided", 1), 7: ("eyeSquint", "sided", 1), 8: ("mouthClose", "split", 1), 9: ("noseSneer", "sided", 1),
+    10: ("mouthUpperUp", "sided", 1), 12: ("mouthSmile", "sided", 1), 13: ("mouthSmile", "sided", 2),
+    14: ("mouthDimple", "sided", 1), 15: ("mouthFrown", "sided", 1), 16: ("mouthLowerDown", "sided", 1),
+    17: ("mouthShrugLower", "split", 1), 18: ("mouthPucker", "split", 1), 19: ("tongueOut", "whole", 1),
+    20: ("mouthStretch", "sided", 1), 22: ("mouthFunnel", "split", 1), 23: ("mouthPress", "sided", 2),
+    24: ("mouthPress", "sided", 1), 26: ("jawOpen", "whole", 1), 27: ("jawOpen", "whole", 2), 29: ("jawForward", "whole", 1),
+    30: ("jaw", "sided", 1), 33: ("cheekPuff", "split", 2), 34: ("cheekPuff", "split", 1), 43: ("eyeBlink", "sided", 1),
+    45: ("eyeBlink", "sided", 2), 46: ("eyeBlink", "sided", 2),
+}  # fmt: skip
+"""FACS action units in ARKit's shapes; Ekman, Friesen and Hager, 2002."""
+_UNIT_NAMES: Final[Mapping[str, int]] = {
+    "innerbrowraiser": 1, "outerbrowraiser": 2, "browlowerer": 4, "upperlidraiser": 5, "cheekraiser": 6, "lidtightener": 7,
+    "lipstoward": 8, "nosewrinkler": 9, "upperlipraiser": 10, "lipcornerpuller": 12, "sharplippuller": 13, "dimpler": 14,
+    "lipcornerdepressor": 15, "lowerlipdepressor": 16, "chinraiser": 17, "lippuckerer": 18, "lippucker": 18, "tongueshow": 19,
+    "lipstretcher": 20, "lipfunneler": 22, "liptightener": 23, "lippressor": 24, "jawdrop": 26, "jawthrust": 29, "jawsideways": 30,
+    "cheekblow": 33, "cheekpuffer": 34, "eyesclosed": 43, "eyeclosure": 43, "wink": 46,
+}  # fmt: skip
+_BOARD: Final[Mapping[str, _Unit]] = {
+    "browraisein": ("browInnerUp", "split", 1), "browraiseouter": ("browOuterUp", "sided", 1), "eyewiden": ("eyeWide", "sided", 1),
+    "eyesquintinner": ("eyeSquint", "sided", 1), "eyecheekraise": ("cheekSquint", "sided", 1), "nosewrinkle": ("noseSneer", "sided", 1),
+    "mouthcheekblow": ("cheekPuff", "split", 1), "mouthupperlipraise": ("mouthUpperUp", "sided", 1),
+    "mouthlowerlipdepress": ("mouthLowerDown", "sided", 1), "mouthcornerpull": ("mouthSmile", "sided", 1),
+    "mouthcornerdepress": ("mouthFrown", "sided", 1), "mouthlipspress": ("mouthPress", "sided", 1),
+    "mouthupperliprollin": ("mouthRollUpper", "split", 1), "mouthlowerliprollin": ("mouthRollLower", "split", 1),
+    "jawfwd": ("jawForward", "whole", 1), "jawchinraised": ("mouthShrugLower", "split", 1),
+    "jawchinraiseu": ("mouthShrugUpper", "split", 1),
+    **{f"mouthlipspurse{part}": ("mouthPucker", "split", 1) for part in "ud"},
+    **{f"mouthfunnel{part}": ("mouthFunnel", "split", 1) for part in "ud"},
+    **{f"mouthlipstogether{part}": ("mouthClose", "split", 1) for part in "ud"},
+    **{f"mouthpress{part}": ("mouthPress", "sided", 1) for part in "ud"},
+}  # fmt: skip
+"""What MetaHuman's facial board calls its controls; ``u`` and ``d`` are the upper and the lower lip."""
+_UNIFIED: Final[Mapping[str, _Unit]] = {
+    "eyeclosed": ("eyeBlink", "sided", 1), "browlowerer": ("browDown", "sided", 1), "mouthclosed": ("mouthClose", "whole", 1),
+    "lipsucklower": ("mouthRollLower", "split", 1), "lipsuckupper": ("mouthRollUpper", "split", 1),
+    "lipfunnel": ("mouthFunnel", "whole", 1), "lippucker": ("mouthPucker", "whole", 1),
+    "mouthraiserupper": ("mouthShrugUpper", "whole", 1),
+    "mouthraiserlower": ("mouthShrugLower", "whole", 1), "mouthsad": ("mouthFrown", "sided", 1),
+    "mouthtightener": ("mouthPress", "sided", 2),
+}  # fmt: skip
+"""Names of https://docs.vrcft.io/docs/tutorial-avatars/tutorial-avatars-extras/unified-blendshapes that differ from ARKit's."""
+_BOARD_LOOKS: Final = {
+    "eyelookleftl": "eyeLookOutLeft", "eyelookleftr": "eyeLookInRight", "eyelookrightl": "eyeLookInLeft",
+    "eyelookrightr": "eyeLookOutRight",
+}  # fmt: skip
+
+
+def _unit(name: str, unit: _Unit, vocabulary: str, confidence: float) -> Iterator[tuple[str, Guess]]:
+    """The spellings of a unit of the face: both sides together, and each."""
+    shape, kind, rank = unit
+    whole = {shape: 1.0} if kind != "sided" else _both(shape)
+    if not (kind == "sided" and shape == "jaw"):
+        yield name, Guess(whole, vocabulary, confidence, rank + (kind == "sided"))
+    if kind != "whole":
+        for side, letter in (("Left", "l"), ("Right", "r")):
+            told = Guess({f"{shape}{side}": 1.0} if kind == "sided" else {shape: 1.0}, vocabulary, confidence, rank)
+            for spelling in (f"{name}{letter}", f"{name}{side.lower()}", f"{letter}{name}", f"{side.lower()}{name}"):
+                yield spelling, told
 
 
 def _spellings(shape: str) -> Iterator[str]:
@@ -117,6 +185,14 @@ def _table() -> dict[str, Guess]:
     table |= {f"blink{side.lower()}": Guess({f"eyeBlink{side}": 1.0}, "presets", 0.9, 1) for side in ("Left", "Right")}
     table |= {alias: table[name] for alias, name in _ALIASES.items()}
     table |= {name: Guess(shapes, "VALID", 0.8, 1) for name, shapes in _VALID.items()}
+    for number, unit in _UNITS.items():
+        for name in dict.fromkeys((f"au{number}", f"au{number:02}", *(n for n, k in _UNIT_NAMES.items() if k == number))):
+            table |= dict(_unit(name, unit, "FACS", 0.9))
+    table |= {name: Guess({"mouthRollLower": 0.5, "mouthRollUpper": 0.5}, "FACS", 0.8, 2) for name in ("au28", "lipsuck")}
+    for vocabulary, entries in (("MetaHuman", _BOARD), ("Unified Expressions", _UNIFIED)):
+        for name, unit in entries.items():
+            table |= dict(_unit(name, unit, vocabulary, 0.9))
+    table |= {name: Guess({shape: 1.0}, "MetaHuman", 0.9, 1) for name, shape in _BOARD_LOOKS.items()}
     for halved in ("browInnerUp", "cheekPuff"):  # ICT-FaceKit and others split these
         table |= {f"{halved.lower()}{side}": Guess({halved: 1.0}, "ARKit", 0.9, 0) for side in ("l", "r", "left", "right")}
     for shape in arkit.NAMES:

@@ -1,6 +1,7 @@
 """The GLB writer and reader agree; damaged and hostile files are refused, never followed."""
 
 import base64
+import copy
 import json
 import struct
 import subprocess
@@ -394,6 +395,17 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+EXPRESSION: dict[str, Any] = {
+    "isBinary": True,
+    "morphTargetBinds": [{"node": 1, "index": 0, "weight": 1.0}],
+    "materialColorBinds": [{"material": 0, "type": "color", "targetValue": [1, 0, 0, 1]}],
+    "textureTransformBinds": [{"material": 0, "scale": [1, 1], "offset": [0, 0]}],
+}
+EXTENSIONS: dict[str, Any] = {
+    "VRMC_vrm": {"expressions": {"preset": {"happy": EXPRESSION}}, "humanoid": {"humanBones": {"head": {"node": 0}}}, "meta": {"name": "A"}}
+}
+
+
 @pytest.mark.slow
 @settings(max_examples=2000, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(data=st.data())
@@ -401,6 +413,7 @@ def test_any_change_of_the_json_is_read_or_refused(file: Path, data: st.DataObje
     if not (original := file.with_suffix(".whole")).exists():
         original.write_bytes(file.read_bytes())
     entries, binary = document(original)
+    entries["extensions"] = copy.deepcopy(EXTENSIONS)
     place = entries
     while True:  # walk down to any value and put anything there
         key = data.draw(st.sampled_from(sorted(place))) if isinstance(place, dict) else data.draw(st.integers(0, len(place) - 1))

@@ -26,6 +26,26 @@ from freeavatar.vocabulary import guess
         ("Joy", {"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5}),
         ("h_expressions.LeyeClose_h", {"eyeBlinkLeft": 1}),
         ("まばたき", {"eyeBlinkLeft": 0.5, "eyeBlinkRight": 0.5}),
+        ("AU1", {"browInnerUp": 1}),
+        ("AU_01_L", {"browInnerUp": 1}),
+        ("AU4_R", {"browDownRight": 1}),
+        ("AU12", {"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5}),
+        ("left_AU12", {"mouthSmileLeft": 1}),
+        ("AU26", {"jawOpen": 1}),
+        ("AU30L", {"jawLeft": 1}),
+        ("Inner_Brow_Raiser", {"browInnerUp": 1}),
+        ("LipCornerPuller_L", {"mouthSmileLeft": 1}),
+        ("CTRL_expressions_browRaiseOuterL", {"browOuterUpLeft": 1}),
+        ("CTRL_expressions_mouthFunnelUL", {"mouthFunnel": 1}),
+        ("CTRL_expressions_mouthPressDR", {"mouthPressRight": 1}),
+        ("CTRL_expressions_eyeLookLeftL", {"eyeLookOutLeft": 1}),
+        ("CTRL_expressions_eyeLookLeftR", {"eyeLookInRight": 1}),
+        ("CTRL_expressions_jawOpen", {"jawOpen": 1}),
+        ("EyeClosedLeft", {"eyeBlinkLeft": 1}),
+        ("vrc.v_aa", {"jawOpen": 1}),
+        ("vrc.v_pp", {}),
+        ("MBP", {}),
+        ("WQ", {"mouthPucker": 1}),
     ],
 )
 def test_a_known_name(name: str, shapes: dict[str, float]) -> None:
@@ -33,7 +53,9 @@ def test_a_known_name(name: str, shapes: dict[str, float]) -> None:
     assert found is not None and found.arkit == shapes and 0 < found.confidence <= 1
 
 
-@pytest.mark.parametrize("name", ["", "whiskers", "Body_A", "mouth left corner", "notjawOpenatall", "_", "target12"])
+@pytest.mark.parametrize(
+    "name", ["", "whiskers", "Body_A", "mouth left corner", "notjawOpenatall", "_", "target12", "AU99", "AU", "auction"]
+)
 def test_an_unknown_name(name: str) -> None:
     assert guess(name) is None
 

@@ -6,7 +6,8 @@ file is ever opened. Skinned meshes are put into the pose that the nodes have at
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -152,15 +153,32 @@ def load_glb(path: Path) -> Model:
     Raises:
         RigError: the file is missing, damaged, too large, or uses what is not supported.
     """
+    with _told(path):
+        return _Reader(*_chunks(_read(path))).model()
+
+
+def read_chunks(path: Path) -> tuple[dict[str, Any], memoryview]:
+    """The JSON document and the binary chunk of a file, unread; the errors are those of :func:`load_glb`."""
+    with _told(path):
+        return _chunks(_read(path))
+
+
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)
     except OSError as error:
-        raise RigError(f"{path}: cannot be read ({error.strerror})") from error
+        raise RigError(f"cannot be read ({error.strerror})") from error
     if len(data) > MAX_FILE:
-        raise RigError(f"{path}: is larger than {MAX_FILE >> 20} MB; export a lighter model")
+        raise RigError(f"is larger than {MAX_FILE >> 20} MB; export a lighter model")
+    return data
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Says in one line which file is wrong, and how."""
     try:
-        return _Reader(*_chunks(data)).model()
+        yield
     except RigError as error:
         raise RigError(f"{path}: {_line(error)}") from None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -327,10 +345,23 @@ class _Reader:
             faces.reshape(-1, 3),
             rest.get("NORMAL"),
             self._colours(attributes["COLOR_0"], count) if "COLOR_0" in attributes else None,
-            rest.get("TEXCOORD_0"),
+            self._uv(entry, rest.get("TEXCOORD_0")),
             {name: self._morph(target, count) for name, target in zip(names, targets, strict=False)},
             self._material(entry["material"]) if "material" in entry else Material(),
         )
+
+    def _uv(self, entry: dict[str, Any], uv: Floats | None) -> Floats | None:
+        """Texture coordinates with the material's KHR_texture_transform carried out."""
+        if uv is None or "material" not in entry:
+            return uv
+        material = entry_at(self._json.get("materials", []), entry["material"])
+        texture = (material.get("pbrMetallicRoughness") or {}).get("baseColorTexture") or {}
+        if not (change := (texture.get("extensions") or {}).get("KHR_texture_transform")):
+            return uv
+        (angle,) = numbers([change.get("rotation", 0)], 1)
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        moved = (uv * numbers(change.get("scale", [1, 1]), 2)) @ turn.T + numbers(change.get("offset", [0, 0]), 2)
+        return _single(moved)
 
     def _morph(self, target: dict[str, int], count: int) -> Morph:
         zero = np.zeros((0, 3), np.float32)
@@ -403,6 +434,15 @@ def bound(primitive: Primitive, bones: Bones, moves: Floats, picked: NDArray[np.
         turned = None if morph.turns is None else np.einsum("vij,vj->vi", turn[rows], morph.turns) * scale[rows]
         morphs[name] = Morph(rows, moved, turned)
     return replace(primitive, positions=positions, normals=normals, morphs=morphs, bones=bones)
+
+
+def _single(values: NDArray[np.float64]) -> Floats:
+    """As float32, all finite."""
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
+    if not np.isfinite(found).all():
+        raise RigError("holds numbers that are not finite; export it again")
+    return found
 
 
 def _named(primitives: tuple[Primitive, ...], weights: list[float]) -> dict[str, float]:

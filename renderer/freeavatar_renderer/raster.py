@@ -22,7 +22,7 @@ BACKGROUND: Final = (0.78, 0.81, 0.85)
 
 _VERTEX = """#version 330
 in vec3 position; in vec3 normal; in vec4 tone; in vec2 uv; in vec4 share;
-uniform mat4 camera_from_part[4]; uniform mat4 clip_from_camera;
+uniform mat4 camera_from_part[4]; uniform mat4 clip_from_camera; uniform vec4 shift;
 out vec3 seen_at; out vec3 facing; out vec4 paint; out vec2 spot;
 void main() {
     mat4 place = camera_from_part[0] * share.x + camera_from_part[1] * share.y
@@ -30,7 +30,7 @@ void main() {
     vec4 p = place * vec4(position, 1);
     gl_Position = clip_from_camera * p;
     // Avatars scale their nodes evenly, so normals turn like positions.
-    seen_at = p.xyz; facing = mat3(place) * normal; paint = tone; spot = uv;
+    seen_at = p.xyz; facing = mat3(place) * normal; paint = tone; spot = uv * shift.xy + shift.zw;
 }"""
 
 # A bright room: soft sky and floor, a large window at the upper left, a light from behind that draws the outline.
@@ -110,7 +110,7 @@ class AvatarRenderer:
         if values.shape != (len(self.rig.controls),) or not np.isfinite(values).all():
             raise RenderError(f"rig {self.rig.name!r} takes {len(self.rig.controls)} finite values, got {values.shape}: {values}"[:300])
         ctx, program = self._ctx, self._program
-        weights, turns = self._weights(values), self._turns(values)
+        weights, turns, looks = self.rig.morph_weights(values), self._turns(values), self._looks(values)
         width, height = self._target.size
         camera, clip = _camera(self.rig, orbit, width / height)
         program["clip_from_camera"].write(_columns(clip))
@@ -122,7 +122,7 @@ class AvatarRenderer:
         for surface in self._surfaces:
             surface.shape(weights, self._model.nodes[surface.node].weights)
             program["camera_from_part"].write(b"".join(map(_columns, self._parts(surface, camera, places))))
-            self._bind(surface.material)
+            self._bind(surface.material, looks.get(surface.material.name, {}))
             surface.draw()
         ctx.fbo.depth_mask = True
         ctx.enable_only(ctx.DEPTH_TEST)
@@ -139,22 +139,27 @@ class AvatarRenderer:
         moves = [camera if i < 0 else places[i] @ np.linalg.inv(rest[i]) for i in surface.follows] or [places[surface.node]]
         return moves + [moves[0]] * (4 - len(moves))
 
-    def _weights(self, values: Vector) -> dict[str, float]:
-        """Weight of each morph target."""
-        weights: dict[str, float] = {}
-        for control, value in zip(self.rig.controls, values, strict=True):
-            for name, factor in control.morphs.items():
-                weights[name] = weights.get(name, 0.0) + max(0.0, float(value) * factor)
-        return weights
-
     def _turns(self, values: Vector) -> dict[str, Matrix]:
         """(4, 4) rotation of each node that controls turn."""
         angles: dict[str, dict[str, float]] = {}
         for control, value in zip(self.rig.controls, values, strict=True):
             if control.node:
                 turn = angles.setdefault(control.node, {"x": 0.0, "y": 0.0, "z": 0.0})
-                turn[control.axis] += float(value) * control.gain
+                turn[control.axis] += control.acting(float(value)) * control.gain
         return {name: _rotation(turn["y"], turn["x"], turn["z"]) for name, turn in angles.items()}
+
+    def _looks(self, values: Vector) -> dict[str, dict[str, Vector]]:
+        """By material and property: (1 + K,) the sum of amounts, then of amounts times the K numbers that it becomes."""
+        looks: dict[str, dict[str, Vector]] = {}
+        for control, value in zip(self.rig.controls, values, strict=True):
+            amount = min(max(control.acting(float(value)), 0.0), 1.0)
+            for change in control.materials if amount else ():
+                look = looks.setdefault(change.material, {})
+                for key in ("colour", "emissive", "scale", "offset"):
+                    if target := getattr(change, key):
+                        row = np.array([amount, *(amount * v for v in target)], np.float32)
+                        look[key] = look.get(key, np.zeros_like(row)) + row
+        return looks
 
     def _texture(self, picture: Image) -> Any:
         texture = self._ctx.texture((picture.shape[1], picture.shape[0]), 4, np.ascontiguousarray(picture).tobytes())
@@ -162,7 +167,7 @@ class AvatarRenderer:
         texture.filter = (self._ctx.LINEAR_MIPMAP_LINEAR, self._ctx.LINEAR)
         return texture
 
-    def _bind(self, material: Material) -> None:
+    def _bind(self, material: Material, look: Mapping[str, Vector]) -> None:
         ctx, program = self._ctx, self._program
         blend = material.alpha == "BLEND"
         flags = ctx.DEPTH_TEST | (0 if material.double_sided else ctx.CULL_FACE) | (ctx.BLEND if blend else 0)
@@ -170,11 +175,17 @@ class AvatarRenderer:
         ctx.fbo.depth_mask = not blend
         self._textures[id(material.texture)].use()
         program["pictured"].value = material.texture is not None
-        program["colour"].value = material.colour
-        program["emissive"].value = material.emissive
+        program["colour"].value = _blend(material.colour, look.get("colour"))
+        program["emissive"].value = _blend(material.emissive, look.get("emissive"))
+        program["shift"].value = (*_blend((1.0, 1.0), look.get("scale")), *_blend((0.0, 0.0), look.get("offset")))
         program["metallic"].value = material.metallic
         program["roughness"].value = material.roughness
         program["cutoff"].value = material.cutoff if material.alpha == "MASK" else 0.0
+
+
+def _blend(rest: tuple[float, ...], change: Vector | None) -> tuple[float, ...]:
+    """Numbers of a material on their way from rest to what controls want."""
+    return rest if change is None else tuple(float(r + t - change[0] * r) for r, t in zip(rest, change[1:], strict=True))
 
 
 def load_model(rig: Rig) -> Model:
@@ -190,6 +201,8 @@ def load_model(rig: Rig) -> Model:
             raise RigError(f"{rig.model}: has no {missing[0]}, which control {control.name!r} of its rig.toml drives")
         if control.node and control.node not in names:
             raise RigError(f"{rig.model}: has no node {control.node!r}, which control {control.name!r} of its rig.toml turns")
+    if absent := [c.morph for c in rig.correctives if c.morph not in model.morphs]:
+        raise RigError(f"{rig.model}: has no morph target {absent[0]!r}, which a corrective of its rig.toml drives")
     return model
 
 
@@ -267,25 +280,54 @@ def contact_sheet(
     Raises:
         RigError: an expression names what ARKit does not have.
     """
-    import cv2
-
     renderer = AvatarRenderer(rig, size, size)
-    tiles = []
+    tiles: list[Image] = []
     for label, shapes in expressions.items():
         if unknown := shapes.keys() - arkit.INDEX.keys():
             raise RigError(f"expression {label!r} names {', '.join(sorted(unknown))}, which ARKit does not have")
         weights = np.array([shapes.get(name, 0.0) for name in arkit.NAMES], np.float32)
         values = rig.pose(rig.from_arkit(weights), np.array(head_pose, np.float32), _gaze(shapes))
-        for orbit in orbits:
-            tile = renderer.render(values, orbit)
-            at, ink = (size // 24, size // 12), (40, 44, 52)
-            cv2.putText(tile, label, at, cv2.FONT_HERSHEY_SIMPLEX, size / 520, ink, max(size // 256, 1), cv2.LINE_AA)
-            tiles.append(tile)
+        tiles += [_labelled(renderer.render(values, orbit), label) for orbit in orbits]
     renderer.release()
-    columns = columns or (len(orbits) if len(orbits) > 1 else int(np.ceil(np.sqrt(len(tiles)))))
-    while len(tiles) % columns:
-        tiles.append(np.full_like(tiles[0], 255))
-    return np.concatenate([np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)])
+    return _sheet(tiles, columns or (len(orbits) if len(orbits) > 1 else 0))
+
+
+def control_sheet(rig: Rig, labels: Mapping[str, str], size: int = 160) -> Image:
+    """Labelled pictures of the face at rest, and of single controls at the end of their range.
+
+    Args:
+        rig: the avatar.
+        labels: what to write over the picture of each control, by the control's name.
+        size: side of one picture in pixels.
+
+    Returns:
+        (H, W, 3) RGB uint8.
+    """
+    renderer = AvatarRenderer(rig, size, size)
+    tiles = [_labelled(renderer.render(rig.neutral()), "neutral")]
+    for name, label in labels.items():
+        values, at = rig.neutral(), rig.names.index(name)
+        values[at] = max(rig.maximum[at], rig.minimum[at], key=abs)
+        tiles.append(_labelled(renderer.render(values), label))
+    renderer.release()
+    return _sheet(tiles)
+
+
+def _labelled(tile: Image, label: str) -> Image:
+    import cv2
+
+    size = len(tile)
+    # What is too wide is written smaller, down to half of the size.
+    scale = size / 520 * min(1, max(0.5, 0.92 * size / max(cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, size / 520, 1)[0][0], 1)))
+    cv2.putText(tile, label, (size // 24, size // 12), cv2.FONT_HERSHEY_SIMPLEX, scale, (40, 44, 52), max(size // 256, 1), cv2.LINE_AA)
+    return tile
+
+
+def _sheet(tiles: Sequence[Image], columns: int = 0) -> Image:
+    """Tiles of one size in rows; 0 columns make the sheet about square."""
+    columns = columns or int(np.ceil(np.sqrt(len(tiles))))
+    rows = [*tiles, *[np.full_like(tiles[0], 255)] * (-len(tiles) % columns)]
+    return np.concatenate([np.concatenate(rows[i : i + columns], axis=1) for i in range(0, len(rows), columns)])
 
 
 def _gaze(shapes: Mapping[str, float]) -> Vector:
