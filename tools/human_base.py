@@ -92,7 +92,7 @@ def shape(folder: Path, base: BaseMesh, weights: Mapping[str, float]) -> BaseMes
     points = base.points.copy()
     for name, weight in weights.items():
         with gzip.open(folder / f"mpfb2/targets/{name}.target.gz", "rt") as file:
-            points += weight * _parse_target(file.read(), len(points))
+            points += weight * parse_target(file.read(), len(points))
     # A few targets are a little lopsided; a symmetric head keeps left and right comparable.
     return replace(base, points=0.5 * (points + points[base.mirror] * [-1.0, 1.0, 1.0]))
 
@@ -100,27 +100,29 @@ def shape(folder: Path, base: BaseMesh, weights: Mapping[str, float]) -> BaseMes
 def load_arkit(folder: Path, base: BaseMesh) -> dict[str, Points]:
     """The 52 ARKit targets as (V, 3) offsets in metres; left and right made exact mirror images."""
     path = folder / "faceunits01/targets/faceunits"
-    raw = {name: _parse_target((path / f"{name}.target").read_text(), len(base.points)) for name in arkit.NAMES}
+    raw = {name: parse_target((path / f"{name}.target").read_text(), len(base.points)) for name in arkit.NAMES}
     flip = np.array([-1.0, 1.0, 1.0])
     return {name: 0.5 * (raw[name] + raw[arkit.mirrored(name)][base.mirror] * flip) for name in arkit.NAMES}
 
 
-def macro_weights(female: float, races: Mapping[str, float]) -> dict[str, float]:
-    """Macro targets of a young adult of average weight and muscle: a share of each race and sex.
+def macro_weights(female: float, races: Mapping[str, float], old: float = 0.0) -> dict[str, float]:
+    """Macro targets of an adult of average weight and muscle: a share of each race, sex and age.
 
     Args:
         female: 0 (male) .. 1 (female).
         races: `african`, `asian`, `caucasian` -> share; the shares sum to 1.
+        old: 0 (a young adult) .. 1 (very old).
     """
     weights: dict[str, float] = {}
-    for sex, share in (("female", female), ("male", 1.0 - female)):
-        weights[f"macrodetails/universal-{sex}-young-averagemuscle-averageweight"] = share
-        for race, part in races.items():
-            weights[f"macrodetails/{race}-{sex}-young"] = share * part
+    for sex, of_sex in (("female", female), ("male", 1.0 - female)):
+        for age, of_age in (("young", 1.0 - old), ("old", old)):
+            if of_sex * of_age > 0:
+                weights[f"macrodetails/universal-{sex}-{age}-averagemuscle-averageweight"] = of_sex * of_age
+                weights |= {f"macrodetails/{race}-{sex}-{age}": of_sex * of_age * part for race, part in races.items() if part > 0}
     return weights
 
 
-def _parse_target(text: str, count: int) -> Points:
+def parse_target(text: str, count: int) -> Points:
     offsets = np.zeros((count, 3))
     for line in text.splitlines():
         if line and not line.startswith("#"):

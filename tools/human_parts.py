@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from freeavatar import arkit
-from human_base import BaseMesh, Indices, Points, triangulate
+from human_base import BaseMesh, Indices, Points, triangulate, vertex_normals
+from human_mouth import settle_teeth
 
 EYE_RADIUS = 0.01515
 """Metres; the radius of MakeHuman's own eye, which the lids are modelled on."""
@@ -20,6 +20,8 @@ EYE_EXTENT = 2.0
 IRIS = 0.405
 """Radians from the middle of the pupil to the edge of the iris."""
 COLLAR_SLOPE = 0.5
+_INNER_LIP, _THROAT = (0.28, 0.08, 0.07), (0.010, 0.003, 0.003)
+"""Linear colours of the inside of the mouth."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,12 @@ def eye(side: float, centre: Points, layers: int, looks: dict[int, Points]) -> P
     stack[0] = unit + centre
     for layer, rotation in looks.items():
         stack[layer] = unit @ rotation.T - unit
+    # The upper lid shades the eye; the shade turns with the gaze, as the lid does.
+    up = unit[:, 1] / EYE_RADIUS
+    shade = 1.0 - 0.62 * np.clip((up - 0.05) / 0.5, 0, 1) ** 1.2 - 0.25 * np.clip((-up - 0.25) / 0.5, 0, 1)
+    shade -= 0.35 * np.clip((np.abs(unit[:, 0]) / EYE_RADIUS - 0.55) / 0.4, 0, 1)
     name = "eyeLeft" if side > 0 else "eyeRight"
-    return Part(name, stack, np.concatenate([fan, triangulate(quads)]), uv)
+    return Part(name, stack, np.concatenate([fan, triangulate(quads)]), uv, np.repeat(shade.clip(0.1, 1.0)[:, None], 3, axis=1))
 
 
 def eye_texture_radius(polar: Points) -> Points:
@@ -82,13 +88,13 @@ def eye_texture_radius(polar: Points) -> Points:
     return np.asarray((polar / EYE_EXTENT) ** 0.6)
 
 
-def lashes(base: BaseMesh, stack: Points, side: str, centre: Points) -> Part:
-    """Single tapered hairs along both lids and a dark line at the upper lid's edge."""
+def lashes(base: BaseMesh, stack: Points, side: str, centre: Points, size: float = 1.0) -> Part:
+    """Single tapered hairs along both lids and a dark line at the upper lid's edge; `size` is a factor on the hairs' length."""
     upper = lash_grid(base.faces(f"helper-{side}-eyelashes-2"), stack[0], centre)
     lower = lash_grid(base.faces(f"helper-{side}-eyelashes-1"), stack[0], centre)
     pieces: list[tuple[Points, Indices]] = [_liner(stack, upper, 0.9)]
     rng = np.random.default_rng(5)
-    for grid, count, length, width in ((upper, 40, 1.0, 0.16), (lower, 24, 0.5, 0.1)):
+    for grid, count, length, width in ((upper, 44, size, 0.15), (lower, 26, 0.5 * size, 0.08)):
         last = len(grid) - 1
         for k in range(count):
             at = (k + 0.5) / count
@@ -145,35 +151,46 @@ def lash_grid(quads: Indices, points: Points, centre: Points) -> Indices:
 
 
 def teeth(base: BaseMesh, stack: Points, which: str) -> Part:
-    """One row of teeth, subdivided once, pulled in a little so that closed lips hide it."""
+    """One row of teeth, subdivided once."""
     quads = base.faces(f"helper-{which}-teeth")
     index = np.unique(quads)
     local, renumbered = stack[:, index].copy(), np.searchsorted(index, quads)
-    middle = local[0].mean(axis=0)
-    local[0] = middle + (local[0] - middle) * [0.8, 1.0, 0.94]
-    local[0, :, 2] -= 0.0025
+    local[0] = settle_teeth(local[0], which)
     fine, fine_quads = subdivided(local, renumbered)
     x, y, z = fine[0].T
     angle = np.arctan2(x, z - z.min() + 0.004)
     uv = np.stack([0.5 + angle / np.pi, (y - y.min()) / np.ptp(y)], axis=1)
     if which == "upper":
         uv[:, 1] = 1.0 - uv[:, 1]
-    return Part(f"{which}Teeth", fine, triangulate(fine_quads), uv)
+    # Facing forwards, they take no light from behind through the head.
+    return Part(f"{which}Teeth", fine, triangulate(fine_quads), uv, normals=_forwards(fine[0], triangulate(fine_quads)))
 
 
 def tongue(base: BaseMesh, stack: Points) -> Part:
-    """The tongue, subdivided once; an opening jaw takes it down further than the target does, so that it does not fill the mouth."""
+    """The tongue, subdivided once; dark in the depth of the mouth."""
     quads = base.faces("helper-tongue")
     index = np.unique(quads)
-    local = stack[:, index].copy()
-    tip = (local[0, :, 2] - local[0, :, 2].min()) / np.ptp(local[0, :, 2])
-    local[1 + arkit.INDEX["jawOpen"], :, 1] -= 0.009 * tip * (1.5 - tip)
-    fine, fine_quads = subdivided(local, np.searchsorted(index, quads))
+    fine, fine_quads = subdivided(stack[:, index], np.searchsorted(index, quads))
     x, _, z = fine[0].T
-    groove = np.exp(-((x / 0.0035) ** 2)) * np.clip((z - 0.04) / 0.02, 0, 1)
-    deep = np.clip((0.075 - z) / 0.05, 0, 1)
-    tone = (1.0 - 0.25 * groove) * (1.0 - 0.8 * deep)
+    tip = (z - z.min()) / np.ptp(z)
+    groove = np.exp(-((x / 0.003) ** 2)) * np.clip((tip - 0.2) / 0.3, 0, 1)
+    tone = (1.0 - 0.25 * groove) * np.clip((tip - 0.3) / 0.7, 0.01, 1.0) ** 1.9
     return Part("tongue", fine, triangulate(fine_quads), colours=np.repeat(tone[:, None], 3, axis=1))
+
+
+def _forwards(points: Points, triangles: Indices) -> Points:
+    """(V, 3) normals leaning forwards, for what lies in the mouth, where no light comes from behind."""
+    normals = 0.35 * vertex_normals(points, triangles) + [0.0, 0.1, 1.0]
+    return np.asarray(normals / np.linalg.norm(normals, axis=1, keepdims=True))
+
+
+def mouth(stack: Points, faces: Indices) -> Part:
+    """The inside of the mouth: lip red at its rim, nearly black in its depth."""
+    index, inverse = np.unique(faces, return_inverse=True)
+    local, triangles = stack[:, index], inverse.reshape(-1, 3)
+    depth = np.clip((local[0, :, 2].max() - 0.004 - local[0, :, 2]) / 0.024, 0.0, 1.0)[:, None]
+    colours = (1 - depth) * np.array(_INNER_LIP) + depth * np.array(_THROAT)
+    return Part("mouth", local, triangles, colours=colours, normals=_forwards(local[0], triangles))
 
 
 def subdivided(stack: Points, quads: Indices) -> tuple[Points, Indices]:

@@ -20,7 +20,8 @@ class Regions:
         in_mouth: (Q,) the body's quads that line the mouth.
         body, outer, ear: truth values: part of the body; of the head's and shoulders' outside; of an ear.
         lips, lids: 0..1, from MakeHuman's region masks.
-        hollow: 0 (open) .. 1 (deep fold).
+        hollow: 0 (open) .. 1 (deep fold), seen from 8 mm around.
+        socket: the same, seen from 26 mm around: eye sockets, the sides of the nose, below the lip and the chin.
     """
 
     def __init__(self, base: BaseMesh, data: Path, normals: Points) -> None:
@@ -43,6 +44,8 @@ class Regions:
         self.hollow = np.zeros(len(base.points))
         near = np.flatnonzero(self.body & (base.points[:, 1] > -0.16))
         self.hollow[near] = _hollow(base.points[near], normals[near])
+        self.socket = np.zeros(len(base.points))
+        self.socket[near] = _hollow(base.points[near], normals[near], 0.026)
 
 
 def _sample(path: Path, layout: Points) -> Points:
