@@ -73,7 +73,7 @@ def demo(
     output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("out/demo"),
     json: bool = False,
 ) -> int:
-    """Run the main job on a clip for both avatars: curves, a side-by-side video and a contact sheet.
+    """Run the main job on a clip for three avatars: curves, a side-by-side video and a contact sheet.
 
     Args:
         input: a video of a person; the shipped clip of a synthetic person if omitted.
@@ -199,13 +199,15 @@ def live(
         virtual_camera: show the avatar as a camera that other programs can choose.
         virtual_camera_size: size of its picture.
         virtual_camera_beside: show the input at the avatar's side.
-        virtual_camera_device: which virtual camera, where there are several.
+        virtual_camera_device: which virtual camera, where there are several (Linux: /dev/video10).
         loop: play a video again and again.
         frames: stop after so many frames.
         seconds: stop after so many seconds.
         provider: what runs the encoder: cpu, cuda, tensorrt, ...; the best one that starts if omitted.
         json: print the summary as JSON.
     """
+    if not virtual_camera and (virtual_camera_size, virtual_camera_beside, virtual_camera_device) != ("1280x720", False, None):
+        raise OutputError("--virtual-camera-size, -beside and -device belong to --virtual-camera; add it")
     from freeavatar.live import Screen
     from freeavatar.live import live as job
     from freeavatar.presence import Loss
@@ -464,12 +466,22 @@ def _flat(rigs: _RigNames) -> list[str]:
 
 
 def _targets(given: _Targets, default: bool = True) -> "Targets":
-    """What was named; the default target if nothing was."""
+    """What was named; the default target if nothing was.
+
+    Raises:
+        OutputError: an option of a protocol was named that nothing is sent in.
+    """
     from freeavatar.sinks import DEFAULT_TARGETS, Targets
 
     addresses = (given.osc, given.vmc, given.live_link, given.ifacialmocap, given.openseeface, given.vrchat, given.vtube_studio)
     osc = DEFAULT_TARGETS.osc if default and not any(addresses) else given.osc
-    return Targets(**{**asdict(given), "osc": osc})
+    values = {**asdict(given), "osc": osc}
+    for name, value in values.items():
+        protocol = name.rpartition("_")[0]
+        if protocol in values and values[protocol] is None and value != getattr(_Targets, name):
+            option, address = (f"--{word.replace('_', '-')}" for word in (name, protocol))
+            raise OutputError(f"{option} {value}: nothing is sent that it belongs to; say where to, with {address} HOST:PORT")
+    return Targets(**values)
 
 
 def _size(option: str, text: str) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from freeavatar.types import Image, RigFrame, Tracking
 
 CLIP: Final = Path(__file__).parent / "assets" / "demo.mp4"
 """The shipped clip: a synthetic person."""
-RIGS: Final = ("human", "robot")
+RIGS: Final = ("human", "anime", "robot")
 _TILES: Final = 6
 """Rows of the contact sheet."""
 _TILE_HEIGHT: Final = 256

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from freeavatar.encoder import Encoder
 from freeavatar.face import alignment
 from freeavatar.face.pose import pose_in_frame
+from freeavatar.filters import Balance, RotationOneEuro
+from freeavatar.quaternion import from_angles, to_angles
 from freeavatar.rotation import angles, matrix
 from freeavatar.stopwatch import Stopwatch
 from freeavatar.types import Expression, FaceCrop, Frame, Vector
@@ -29,8 +31,12 @@ FAR: Final = (0.12, 0.12, 0.25, 0.4)
 """The same beyond which the estimate itself is not trusted, and MediaPipe is asked."""
 TRUST: Final = 0.6
 """Share of an estimated displacement that moves the next crop: a crop that trembles with the estimate makes features tremble."""
-LEARNT: Final = 0.5
+LEARNT: Final = 0.25
 """Share of what MediaPipe's look at the face changes in the encoder's own ideas of place and pose."""
+_STEADY: Final = Balance(1.0, 10.0)
+"""Of the filter on the encoder's head rotation, which trembles by 0.7 degrees where MediaPipe's hardly does."""
+_EASE: Final = 1.0
+"""Seconds in which such a change of the head's pose is made, so that nothing jumps."""
 
 
 class Tracker(Protocol):
@@ -59,12 +65,16 @@ class Follower:
         self._seen = -math.inf  # when the tracker last saw the face
         self._time = -math.inf
         self._bias = np.zeros(4)  # what the encoder says of a crop that is ideal
-        self._turn, self._shift = np.eye(3), np.zeros(3)  # from the encoder's head pose to the tracker's
+        self._offset: Vector | None = None  # yaw, pitch, roll, x, y, z: from the encoder's head pose to the tracker's
+        self._steady = RotationOneEuro(_STEADY)
+        self._wanted = np.zeros(6)  # where that offset is on its way to
 
     def __call__(self, frame: Frame) -> Expression | None:
         """The expression in a frame, or None where there is no face; frames come in the order of time."""
         fresh = 0 <= frame.time - self._seen < self._every and self._time <= frame.time <= self._time + self._every / 2
-        self._time = frame.time
+        step, self._time = frame.time - self._time, frame.time
+        if self._offset is not None:
+            self._offset = self._offset + (1 - math.exp(-max(step, 0.0) / _EASE)) * (self._wanted - self._offset)
         found = self._followed(frame) if fresh and self._matrix is not None else None
         return found or self._searched(frame)
 
@@ -76,14 +86,18 @@ class Follower:
             return None
         with self.watch.measure("encoder"):
             expression = self._encoder.encode([crop])[0]
-        first = self._matrix is None
-        share = 1.0 if first else LEARNT
+        if not self._every:
+            return expression
+        known = self._matrix is not None and self._offset is not None
+        share = LEARNT if known else 1.0
         self._bias += share * (np.clip(expression.align, -np.array(NEAR), NEAR) - self._bias)
         own = self._pose(expression, crop.matrix, frame)
-        self._turn = matrix(*(share * np.array(angles(matrix(*crop.head_pose[:3]) @ matrix(*own[:3]).T @ self._turn.T)))) @ self._turn
-        self._shift += share * (crop.head_pose[3:] - own[3:] - self._shift)
+        apart = np.array([*angles(matrix(*crop.head_pose[:3]) @ matrix(*own[:3]).T), *(crop.head_pose[3:] - own[3:])])
+        self._wanted = self._wanted + share * (apart - self._wanted)
+        if not known:
+            self._offset = self._wanted
         self._matrix, self._seen = np.asarray(crop.matrix, np.float64), frame.time
-        return expression
+        return self._turned(expression, own)
 
     def _followed(self, frame: Frame) -> Expression | None:
         """The expression in the crop that follows from the last one, or None if it is not to be trusted."""
@@ -103,9 +117,17 @@ class Follower:
             self._matrix = _product(alignment.inverse(back).astype(np.float64), self._matrix)
             if near:
                 break
-        own = self._pose(expression, used, frame)
-        turn = angles(self._turn @ matrix(*own[:3]))
-        return replace(expression, head_pose=np.array([*turn, *(own[3:] + self._shift)], np.float32))
+        return self._turned(expression, self._pose(expression, used, frame))
+
+    def _turned(self, expression: Expression, own: Vector) -> Expression:
+        """The expression with the encoder's own head pose, moved to where the tracker sees the head.
+
+        The encoder's, in every frame: the tracker's, seen once a second, differs by a few degrees and would make the head jump.
+        """
+        assert self._offset is not None
+        yaw, pitch, roll = angles(matrix(*self._offset[:3]) @ matrix(*own[:3]))
+        turn = to_angles(self._steady(from_angles(yaw, pitch, roll), expression.time))
+        return replace(expression, head_pose=np.array([*turn, *(own[3:] + self._offset[3:])], np.float32))
 
     def _pose(self, expression: Expression, crop: Vector, frame: Frame) -> Vector:
         assert expression.crop_pose is not None

@@ -9,7 +9,7 @@ from PIL import Image
 
 from freeavatar import preview
 from freeavatar.cli import main
-from freeavatar.demo import ContactSheet, strength_of
+from freeavatar.demo import RIGS, ContactSheet, strength_of
 from freeavatar.rig import Rig
 from freeavatar.types import RigFrame, Tracking, Vector
 
@@ -30,17 +30,17 @@ def row(rig: Rig, index: int, strength: float, tracking: Tracking = Tracking.TRA
 
 
 @pytest.mark.usefixtures("tiny_weights", "tracked")
-def test_the_demo_writes_curves_a_video_and_a_sheet_for_both_avatars(
+def test_the_demo_writes_curves_a_video_and_a_sheet_for_every_avatar(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(preview, "_renderer", FlatRenderer)
     output = tmp_path / "made" / "here"
     assert main(["demo", str(clip), "-o", str(output), "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
-    names = {f"{rig}{suffix}" for rig in ("human", "robot") for suffix in (".csv", ".jsonl", ".npz")} | {"demo.mp4", "contact.png"}
+    names = {f"{rig}{suffix}" for rig in RIGS for suffix in (".csv", ".jsonl", ".npz")} | {"demo.mp4", "contact.png"}
     assert {path.name for path in output.iterdir()} == names == {Path(path).name for path in summary["outputs"]}
-    assert (summary["frames"], summary["faces"], summary["rigs"]) == (40, 20, ["human", "robot"])
-    assert Image.open(output / "contact.png").size[0] > 3 * 256
+    assert (summary["frames"], summary["faces"], summary["rigs"]) == (40, 20, list(RIGS))
+    assert Image.open(output / "contact.png").size[0] > 4 * 256
 
 
 def test_the_sheet_shows_the_strongest_frame_of_each_stretch(tmp_path: Path, rig: Rig) -> None:

@@ -22,11 +22,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def test_the_animator_knows_every_shipped_rig() -> None:
     _, animator = load_models()
-    assert list_rigs() == ["human", "robot"]
+    assert list_rigs() == ["anime", "board", "elder", "human", "pixel", "robot"]
     assert all(animator.knows(load_rig(name)) for name in list_rigs())
 
 
-@pytest.mark.parametrize("name", ["human", "robot"])
+@pytest.mark.parametrize("name", list_rigs())
 def test_the_shipped_clip_moves_every_avatar(name: str, tmp_path: Path) -> None:
     done = retarget(CLIP, name, [tmp_path / "out.npz"])
     data, rig = read(tmp_path / "out.npz"), load_rig(name)

@@ -21,13 +21,15 @@ from freeavatar.arkit import INDEX, NAMES
 from freeavatar.errors import FreeAvatarError
 from freeavatar.models.animator import Animator
 from freeavatar.models.expression import ExpressionEncoder
-from freeavatar.rig import ANIMATOR, Rig, load_rig
+from freeavatar.rig import ANIMATOR, Rig, list_rigs, load_rig
 from freeavatar.train.export import check_exported, write_folder, write_onnx
 from freeavatar.train.expression import channels_last, load_trained
 from freeavatar.train.real_faces import RealFaces
 from freeavatar.train.shards import Crops, Shards
 
 CODE, QUERY = 16, 32
+BETA = 0.2
+"""Where the loss turns from squares to absolute values: with less, what is seen dimly stays at rest; with more, rest trembles."""
 REST = 0.05
 """A truth below this counts as rest; moving controls weigh more."""
 
@@ -42,7 +44,7 @@ class AnimatorConfig:
         weights: weights folder of the exported encoder that the animator will refuse to run without.
         out: weights folder to write.
         real: file written by tools/weak_labels; only its pictures are used.
-        rigs: names or folders of the avatars.
+        rigs: names or folders of the avatars; all shipped ones if empty.
         epochs: passes over the data, each with fresh jitter.
         batch: crops a step.
         rate: peak learning rate.
@@ -54,7 +56,7 @@ class AnimatorConfig:
     weights: Path
     out: Path
     real: Path | None = None
-    rigs: tuple[str, ...] = ("human", "robot")
+    rigs: tuple[str, ...] = ()
     epochs: int = 3
     batch: int = 128
     rate: float = 1e-3
@@ -119,7 +121,7 @@ def real_features(model: ExpressionEncoder, path: Path, seed: int, batch: int = 
 def loss_of(predicted: Tensor, wanted: Tensor, known: Tensor, rest: Tensor) -> Tensor:
     """Smooth L1 over the known controls; those that move count four times."""
     weight = known * (1 + 3 * ((wanted - rest).abs() > REST))
-    return (F.smooth_l1_loss(predicted, wanted, beta=0.1, reduction="none") * weight).sum() / weight.sum().clamp(min=1)
+    return (F.smooth_l1_loss(predicted, wanted, beta=BETA, reduction="none") * weight).sum() / weight.sum().clamp(min=1)
 
 
 def train(config: AnimatorConfig) -> Path:
@@ -133,7 +135,7 @@ def train(config: AnimatorConfig) -> Path:
     check_exported(encoder, config.weights)
     encoder = channels_last(encoder)
     shards = Shards(config.data)
-    rigs = [load_rig(name) for name in config.rigs]
+    rigs = [load_rig(name) for name in config.rigs or list_rigs()]
     model, avatars = Animator(encoder.to_feature.out_features, CODE, QUERY), Avatars(rigs)
     parameters = [*model.parameters(), *avatars.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=config.rate, weight_decay=1e-3)

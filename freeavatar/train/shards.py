@@ -21,9 +21,9 @@ from freeavatar.types import Image
 
 JITTER: Final = (0.022, 0.022, 0.04, 0.05)
 """Standard deviation of a training crop's dx, dy (fractions of the crop), log scale and roll (radians) from the ideal one."""
-BENT: Final = 0.35
+BENT: Final = 0.12
 """Share of crops that are bent into another face."""
-BROWS_MOVED: Final = 0.1
+BROWS_MOVED: Final = 0.03
 """Share of crops whose brows are moved to another resting place."""
 DEGRADED: Final = 0.65
 """Share of crops that are degraded by camera, codec, light or an occluder."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes
 from tyro.extras import subcommand_cli_from_dict
 
-from freeavatar.train import animator, expression, mae
+from freeavatar.train import animator, expression, mae, renderer
 from freeavatar.train.export import export_encoder
 from freeavatar.train.judge import judge, judge_real
 from freeavatar.train.loop import load_average
@@ -23,7 +23,7 @@ def main(args: Sequence[str]) -> int:
     """Run one stage; ``args`` are the words after ``freeavatar train``."""
     return int(
         subcommand_cli_from_dict(
-            {"mae": _mae, "expression": _expression, "animator": _animator},
+            {"mae": _mae, "expression": _expression, "renderer": _renderer, "animator": _animator},
             prog="freeavatar train",
             description="Train one stage; docs/training.md has the whole chain.",
             args=list(args),
@@ -82,6 +82,14 @@ def _expression(
 def _calibration(config: expression.ExpressionConfig) -> NDArray[np.uint8]:
     """(200, 3, S, S) augmented training crops, by which the ranges of the quantised graph are measured."""
     return Crops(Shards(config.data, most=2), config.size, 200, config.seed).batch(0)["image"].numpy()
+
+
+def _renderer(config: Annotated[renderer.RendererConfig, OmitArgPrefixes]) -> int:
+    """Train the neural renderer of one avatar, which the animator's perceptual loop looks through."""
+    last = renderer.train(config)
+    if leads():
+        print(json.dumps({k: round(v, 4) for k, v in renderer.report(config, last).items()}))
+    return 0
 
 
 def _animator(config: Annotated[animator.AnimatorConfig, OmitArgPrefixes]) -> int:
