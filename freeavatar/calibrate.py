@@ -1,5 +1,6 @@
 """The calibration job: a person before a camera to a profile."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -90,7 +91,7 @@ def calibrate(
         if source.still:
             raise SourceError(f"{spec}: is no moving picture; expected a camera or a video")
         path = profile_path(user, camera_key(source))
-        old = load_profile(path) if path.exists() else Profile()
+        old = load_profile(path) if os.path.exists(path) else Profile()
         reader = _Reader(source, encoder, stack.enter_context(FaceTracker(size=encoder.size)), stop)
         for left in _seconds(countdown):
             say(f"face at rest, eyes on the screen: {left:g}")

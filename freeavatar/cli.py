@@ -278,7 +278,7 @@ def calibrate(
         source: camera number, or a video that begins with the face at rest.
         rig: rigs whose range is measured; "human" if omitted.
         profile: the profile's name.
-        range: also measure how far your face moves.
+        range: also measure how far your face moves, in ten seconds more.
         countdown: time to get ready.
         seconds: time over which the face at rest is averaged.
         provider: what runs the encoder: cpu, cuda, tensorrt, ...; the best one that starts if omitted.

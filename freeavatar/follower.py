@@ -65,7 +65,7 @@ class Follower:
         self._seen = -math.inf  # when the tracker last saw the face
         self._time = -math.inf
         self._bias = np.zeros(4)  # what the encoder says of a crop that is ideal
-        self._offset: Vector | None = None  # yaw, pitch, roll, x, y, z: from the encoder's head pose to the tracker's
+        self._offset: NDArray[np.float64] | None = None  # yaw, pitch, roll, x, y, z: from the encoder's head pose to the tracker's
         self._steady = RotationOneEuro(_STEADY)
         self._wanted = np.zeros(6)  # where that offset is on its way to
 

@@ -29,6 +29,7 @@ EXPRESSIONS: Final[dict[str, Mapping[str, float]]] = {
 LEAST_REACH: Final = 0.3
 """A rig shows an expression if it brings a control this far from rest to the end of its range."""
 SIZE: Final = 192
+_SMALLEST, _LARGEST = 32, 1024
 
 _PAPER: Final = (255, 255, 255)
 _EMPTY: Final = (226, 227, 230)
@@ -64,15 +65,18 @@ def gallery(rigs: Sequence[Rig], size: int = SIZE) -> tuple[Image, dict[str, lis
 
     Args:
         rigs: one row each.
-        size: side of a cell in pixels.
+        size: side of a cell in pixels, 32 to 1024.
 
     Returns:
         (H, W, 3) RGB uint8, and by rig the labels of the expressions that it shows.
 
     Raises:
+        OutputError: no gallery has cells of that size.
         MissingExtraError, RenderError: no OpenGL.
         RigError: a model is damaged.
     """
+    if not _SMALLEST <= size <= _LARGEST:
+        raise OutputError(f"a gallery with cells of {size} pixels: expected {_SMALLEST} to {_LARGEST}")
     from freeavatar_renderer.raster import AvatarRenderer
 
     gap, margin, head = max(size // 48, 1), round(0.82 * size), round(0.22 * size)
@@ -102,13 +106,13 @@ def write_gallery(path: Path, rigs: Sequence[Rig] | None = None, size: int = SIZ
     Args:
         path: the file.
         rigs: None takes all that are shipped.
-        size: side of a cell in pixels.
+        size: side of a cell in pixels, 32 to 1024.
 
     Returns:
         By rig, the labels of the expressions that it shows.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or no gallery has cells of that size.
         MissingExtraError, RenderError, RigError: as for :func:`gallery`.
     """
     check_output(path, GALLERY_SUFFIXES)

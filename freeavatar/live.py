@@ -168,7 +168,7 @@ def live(
             )
             for avatar in avatars
         ]
-        local = open_local(avatars, encoder, source, record, screen, clock.now, say)
+        local = open_local(avatars, encoder, source, record, screen, mirror, clock.now, say)
         stack.enter_context(running(local))
         outlets: list[Outlet[Any]] = [*network, *local]
 
@@ -259,6 +259,7 @@ def open_local(
     source: Source,
     record: Path | None,
     screen: Screen | None,
+    mirror: bool,
     now: Callable[[], float],
     say: Callable[[str], None],
 ) -> list[Outlet[Moment]]:
@@ -270,7 +271,7 @@ def open_local(
     outlets = []
     with ExitStack() as stack:
         if screen is not None:
-            shown = VirtualCameraSink(rigs[0], screen.size, source.rate or NOMINAL_RATE, screen.beside, screen.device)
+            shown = VirtualCameraSink(rigs[0], screen.size, source.rate or NOMINAL_RATE, screen.beside, screen.device, mirror)
             outlets.append(Outlet(stack.enter_context(shown), lambda moment: moment, now, say))
         if record is not None:
             sizes = {"feature_size": encoder.feature_size, "embedding_size": encoder.embedding_size}

@@ -6,12 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import cv2
 import numpy as np
 
 from freeavatar.errors import OutputError
 from freeavatar.output import replacing
 from freeavatar.rig import Rig
+from freeavatar.sinks.virtual_camera import fitted
 from freeavatar.types import Frame, Image, RigFrame
 
 if TYPE_CHECKING:
@@ -61,13 +61,7 @@ class Stage:
         height, width = image.shape[:2]
         if not self._width:
             self._width = min(max(round(width * self.height / height / 2) * 2, 2), _WIDEST * self.height)
-        scale = min(self.height / height, self._width / width)
-        size = (min(max(round(width * scale), 1), self._width), min(max(round(height * scale), 1), self.height))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        panel = np.zeros((self.height, self._width, 3), np.uint8)
-        top, left = (self.height - size[1]) // 2, (self._width - size[0]) // 2
-        panel[top : top + size[1], left : left + size[0]] = small
-        return panel
+        return fitted(image, self._width, self.height)
 
 
 class Preview:

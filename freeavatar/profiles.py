@@ -7,6 +7,7 @@ of each avatar. Files are read strictly and written whole.
 """
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -128,7 +129,7 @@ def find_profile(user: str | None, camera: str, encoder_sha256: str) -> Profile:
     if user == NO_USER:
         return Profile(camera=camera)
     path = profile_path(user or DEFAULT_USER, camera)
-    if not path.exists():
+    if not os.path.exists(path):  # nor is there one where a folder is locked
         if user is None:
             return Profile(camera=camera)
         raise SettingsError(f"{path}: no profile {user!r} for {camera}; make it with  freeavatar calibrate --profile {user}")

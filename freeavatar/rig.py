@@ -5,7 +5,6 @@ driven by the animator, by the head's pose or by the gaze.
 """
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from freeavatar import arkit
 from freeavatar.bounded import read_bounded
 from freeavatar.errors import RigError
+from freeavatar.toml_file import parse_toml
 from freeavatar.types import Vector
 
 FORMAT: Final = 1
@@ -30,8 +30,8 @@ SOURCES: Final = (ANIMATOR, "head.yaw", "head.pitch", "head.roll", "gaze.yaw", "
 _ROOTS: Final = (Path(__file__).parent / "_rigs", Path(__file__).parents[1] / "rigs")
 """Where shipped rigs are: in a wheel, in a source tree."""
 _MAX_TOML: Final = 1 << 20
-_MAX_CONTROLS: Final = 1000
-"""Of the controls, the correctives, and the materials that one control changes."""
+MAX_CONTROLS: Final = 1000
+"""Most controls of a rig, most correctives, and most materials that one control changes."""
 
 
 @dataclass(frozen=True)
@@ -227,8 +227,8 @@ def load_rig(name: str | Path) -> Rig:
     """
     file = find_rig(name)
     try:
-        document = tomllib.loads(read_rig(file))
-    except (ValueError, RecursionError) as error:
+        document = parse_toml(read_rig(file))
+    except ValueError as error:
         raise RigError(f"{file}: is not valid TOML ({error})") from error
     try:
         return _rig(file.parent, document)
@@ -284,8 +284,8 @@ def _rig(folder: Path, document: dict[str, Any]) -> Rig:
     table.end()
     if not rig.name or rig.camera_height <= 0:
         raise RigError("name must not be empty and camera.height must be above 0")
-    if len(rig.correctives) > _MAX_CONTROLS:
-        raise RigError(f"has {len(rig.correctives)} correctives; expected at most {_MAX_CONTROLS}")
+    if len(rig.correctives) > MAX_CONTROLS:
+        raise RigError(f"has {len(rig.correctives)} correctives; expected at most {MAX_CONTROLS}")
     for corrective in rig.correctives:
         if unknown := corrective.drivers.keys() - set(rig.names):
             raise RigError(f"corrective {corrective.morph!r}: there is no control {sorted(unknown)[0]!r}")
@@ -300,8 +300,8 @@ def _model(folder: Path, name: str) -> Path:
 
 
 def _controls(entries: list[Any]) -> tuple[Control, ...]:
-    if not 0 < len(entries) <= _MAX_CONTROLS:
-        raise RigError(f"has {len(entries)} controls; expected 1 to {_MAX_CONTROLS}")
+    if not 0 < len(entries) <= MAX_CONTROLS:
+        raise RigError(f"has {len(entries)} controls; expected 1 to {MAX_CONTROLS}")
     controls = tuple(_control(i, entry) for i, entry in enumerate(entries))
     by_name = {control.name: control for control in controls}
     if len(by_name) != len(controls):
@@ -342,8 +342,8 @@ def _control(index: int, entry: Any) -> Control:
         materials=tuple(_material(f"control {name!r}: materials", m) for m in table.take("materials", list, [])),
     )
     table.end()
-    if len(control.materials) > _MAX_CONTROLS:
-        raise RigError(f"control {name!r}: changes {len(control.materials)} materials; expected at most {_MAX_CONTROLS}")
+    if len(control.materials) > MAX_CONTROLS:
+        raise RigError(f"control {name!r}: changes {len(control.materials)} materials; expected at most {MAX_CONTROLS}")
     # Controls are addresses of OSC and columns of tables.
     if not name.isascii() or not name.replace("_", "").isalnum() or len(name) > 64:
         raise RigError(f"control {name!r}: a name has 1 to 64 letters, digits and underscores")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from freeavatar.bounded import read_bounded
 from freeavatar.errors import RigError
 from freeavatar.output import check_output, replacing
 from freeavatar.rig import find_rig, load_rig, read_rig
@@ -49,10 +50,13 @@ def export_rig(name: str | Path, output: Path) -> Exported:
     check_output(output, (".glb",), rig.model)
     morphs = len(load_model(rig).morphs)
     licence = rig.folder / "LICENSE"
-    if licence.is_file() and licence.stat().st_size > _MAX_LICENCE:
-        raise RigError(f"{licence}: is larger than {_MAX_LICENCE >> 20} MB; shorten it")
-    terms = licence.read_text(encoding="utf-8", errors="replace") if licence.is_file() else ""
+    # A rig may come from a stranger: its licence is passed on, and must not be a way to other files of the disk.
+    terms = _read(licence) if licence.is_file() and not licence.is_symlink() else ""
     data = with_rig(rig.model, read_rig(find_rig(name)), terms)
     with replacing(output) as temporary:
         temporary.write_bytes(data)
     return Exported(str(output), len(rig.controls), morphs, len(data))
+
+
+def _read(licence: Path) -> str:
+    return read_bounded(licence, _MAX_LICENCE, RigError, "shorten it, or make it readable").decode("utf-8", "replace")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from freeavatar import arkit
 from freeavatar.errors import OutputError, RigError
-from freeavatar.rig import ANIMATOR, Control, MaterialChange, load_rig
+from freeavatar.rig import ANIMATOR, MAX_CONTROLS, Control, MaterialChange, load_rig
 from freeavatar.vocabulary import Guess, guess
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ _ALIKE: Final = 0.4
 """Cosine; movements less alike than this mean something else."""
 _SURE: Final = 0.15
 """Confidence from which on a measured meaning drives a control."""
+_MOST_TURNS: Final = 7
+"""Controls that turn the head and both eyes."""
 _PICTURED: Final = 80
 """Controls on the sheet of pictures."""
 _PREVIEWS: Final[Mapping[str, Mapping[str, float]]] = {
@@ -99,8 +101,11 @@ def import_rig(model: Path, folder: Path | None = None) -> Imported:
         return Imported(str(folder), len(rig.controls), len(driven), tuple(c.name for c in rig.controls if c not in driven))
     if not any(len(m.vertices) for node in loaded.nodes for p in node.primitives for m in p.morphs.values()):
         raise RigError(f"{model}: has no morph targets, so its face cannot move; export it with its shape keys (blend shapes)")
-    bust = take_bust(loaded)
-    controls = _controls(bust)
+    try:
+        bust = take_bust(loaded)
+        controls = _controls(bust)
+    except RigError as error:
+        raise RigError(f"{model}: {error}") from None
     measured = tuple(c.name for c, known in controls if known is not None and known.vocabulary == MOVEMENT)
     unknown = tuple(c.name for c, known in controls if known is None)
     mapped = [c for c, _ in controls if c.arkit or c.source != ANIMATOR]
@@ -121,11 +126,11 @@ def _restore(model: Path, loaded: "Model", folder: Path) -> None:
 
     with _new_folder(folder) as temporary:
         (temporary / _model_name(loaded.avatar.rig)).write_bytes(without_rig(model))
-        (temporary / "rig.toml").write_text(loaded.avatar.rig, encoding="utf-8")
-        (temporary / "LICENSE").write_text(loaded.avatar.terms or "Licence: unknown: see the source\n", encoding="utf-8")
         try:
+            (temporary / "rig.toml").write_bytes(loaded.avatar.rig.encode())
+            (temporary / "LICENSE").write_bytes((loaded.avatar.terms or "Licence: unknown: see the source\n").encode())
             load_model(load_rig(temporary))
-        except RigError as error:
+        except (RigError, UnicodeEncodeError) as error:  # JSON may hold halves of characters
             what = str(error).replace(f"{temporary}{os.sep}", "")
             raise RigError(f"{model}: the rig that it brings along is not valid ({what}); export it again") from None
         _draw(temporary, ())
@@ -172,6 +177,8 @@ def _controls(bust: "Bust") -> list[tuple[Control, Guess | None]]:
     expressions = _expressions(bust)
     bound = {m for e in expressions.values() for m in e.morphs}
     sources = expressions | {m: VrmExpression({m: 1.0}) for m in bust.morphs if m not in expressions}
+    if len(sources) + _MOST_TURNS > MAX_CONTROLS:
+        raise RigError(f"has {len(sources)} morph targets and expressions, expected at most {MAX_CONTROLS - _MOST_TURNS}; export fewer")
     guesses = {name: guess(name) for name in sources}
     known = {name: g for name, g in guesses.items() if g is not None and (g.rank == 0 or name in expressions or name not in bound)}
     kept = _kept(known)

@@ -27,9 +27,23 @@ def read_toml(path: Path, limit: int, advice: str) -> dict[str, Any]:
     """
     data = read_bounded(path, limit, SettingsError, advice)
     try:
-        return tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
+        return parse_toml(data.decode())
+    except ValueError as error:
         raise SettingsError(f"{path}: is not valid TOML ({error!s:.160}); correct or delete it") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The document in a text.
+
+    Raises:
+        ValueError: it is not TOML, is nested too deeply, or holds an integer of thousands of digits.
+    """
+    try:
+        document = tomllib.loads(text)
+        repr(document)  # hexadecimal numbers may have any length, but Python writes none of thousands of digits into a message
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return document
 
 
 class Table:

@@ -1,6 +1,7 @@
 """Calibration: rest becomes rest, ends stay reachable, bad neutrals are refused, profiles survive people and strangers."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -246,6 +247,16 @@ def test_the_default_profile_is_reused_and_named_ones_must_exist() -> None:
     assert find_profile(None, "camera 1", SHA).empty and find_profile("none", "camera 0", SHA).empty
     with pytest.raises(SettingsError, match="no profile 'anna' for camera 0; make it with"):
         find_profile("anna", "camera 0", SHA)
+
+
+def test_a_folder_that_cannot_be_looked_into_holds_no_profile(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*args: object, **kwargs: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", locked)
+    assert find_profile(None, "camera 0", SHA).empty
+    with pytest.raises(SettingsError, match="no profile"):
+        find_profile("\U00020000" * 64, "camera 0", SHA)
 
 
 def test_another_encoder_loses_its_neutral_but_keeps_its_gains(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,11 +1,13 @@
 """Where settings lie."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from freeavatar.folders import config_folder
+from freeavatar.errors import OutputError
+from freeavatar.folders import cache_folder, config_folder
 
 
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -14,15 +16,36 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("platform", "variable", "home"),
-    [("linux", "XDG_CONFIG_HOME", ".config"), ("win32", "APPDATA", "AppData/Roaming"), ("darwin", "", "Library/Application Support")],
+    ("find", "platform", "variable", "home"),
+    [
+        (config_folder, "linux", "XDG_CONFIG_HOME", ".config"),
+        (config_folder, "win32", "APPDATA", "AppData/Roaming"),
+        (config_folder, "darwin", "", "Library/Application Support"),
+        (cache_folder, "linux", "XDG_CACHE_HOME", ".cache"),
+        (cache_folder, "win32", "LOCALAPPDATA", "AppData/Local"),
+        (cache_folder, "darwin", "", "Library/Caches"),
+    ],
 )
-def test_each_platform_has_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str, variable: str, home: str) -> None:
+def test_each_platform_has_its_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, find: Callable[[], Path], platform: str, variable: str, home: str
+) -> None:
     monkeypatch.delenv("FREEAVATAR_CONFIG", raising=False)
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.delenv(variable or "UNUSED", raising=False)
-    assert config_folder() == tmp_path / home / "freeavatar"
+    assert find() == tmp_path / home / "freeavatar"
     if variable:
         monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
-        assert config_folder() == tmp_path / "elsewhere" / "freeavatar"
+        assert find() == tmp_path / "elsewhere" / "freeavatar"
+
+
+def test_a_user_without_a_home_is_told_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for variable in ("FREEAVATAR_CONFIG", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    for find in (config_folder, cache_folder):
+        with pytest.raises(OutputError, match="no home folder"):
+            find()

@@ -30,6 +30,12 @@ def graphics() -> None:
         pytest.skip(str(error))
 
 
+@pytest.mark.parametrize("size", [-5, 0, 31, 1025, 10**9])
+def test_a_size_that_no_picture_has_is_refused_in_one_line(size: int) -> None:
+    with pytest.raises(OutputError, match="expected 32 to 1024"):
+        gallery([], size)
+
+
 def test_there_are_eight_expressions_of_known_shapes() -> None:
     assert len(EXPRESSIONS) == 8 and not EXPRESSIONS["neutral"]
     assert all(set(shapes) <= set(arkit.NAMES) for shapes in EXPRESSIONS.values())

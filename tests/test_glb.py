@@ -107,6 +107,14 @@ def test_accessors_of_positions_have_bounds(file: Path) -> None:
         assert {"min", "max"} <= entries["accessors"][accessor].keys()
 
 
+def test_a_target_may_turn_normals_alone(file: Path) -> None:
+    entries, binary = document(file)
+    target = entries["meshes"][0]["primitives"][0]["targets"][0]
+    del target["POSITION"]
+    lift = load_glb(rewrite(file, entries, binary)).nodes[1].primitives[0].morphs["lift"]
+    assert len(lift.vertices) and lift.moves.shape == (len(lift.vertices), 3) and not lift.moves.any() and lift.turns is not None
+
+
 def test_rotation_scale_and_matrix_of_nodes(file: Path) -> None:
     entries, binary = document(file)
     half = 0.5**0.5

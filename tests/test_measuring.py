@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from freeavatar import arkit
+from freeavatar.errors import RigError
 from freeavatar.rig import load_rig
+from freeavatar_renderer import measuring
 from freeavatar_renderer.busts import take_bust
 from freeavatar_renderer.glb import load_glb
 from freeavatar_renderer.measuring import Dictionary, Likeness, Motions, assign, motions
@@ -45,6 +47,15 @@ def shares(found: dict[str, Likeness], truth: dict[str, str]) -> tuple[float, fl
         for name, shape in truth.items()
     ]
     return float(exact), float(np.mean(near))
+
+
+def test_more_movements_than_memory_should_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_glb(load_rig("pixel").model)
+    groups = {f"{name}{i}": {name: 1.0} for name in model.morphs for i in range(3)}
+    assert motions(model, groups).names == tuple(groups)
+    monkeypatch.setattr(measuring, "_MOST", 1000)
+    with pytest.raises(RigError, match="export a lighter model"):
+        motions(model, groups)
 
 
 def test_a_face_of_another_size_and_proportion_is_understood_without_names(human: Motions, dictionary: Dictionary) -> None:

@@ -140,6 +140,7 @@ def test_a_rig_loads_from_its_folder_and_from_its_file(tmp_path: Path, where: st
         (HEADER + JAW + 'materials = [{ material = "a", colour = [1, 0, 0] }]\n', "expected 4 numbers"),
         (HEADER + JAW + 'materials = [{ material = "a", shine = 2 }]\n', "unknown key 'shine'"),
         ("format = ", "is not valid TOML"),
+        ("format = 0x" + "f" * 9000, "is not valid TOML"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(tmp_path: Path, toml: str, message: str) -> None:

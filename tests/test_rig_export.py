@@ -1,6 +1,7 @@
 """A rig goes into one file and comes back as it was."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,8 @@ def test_the_file_is_a_plain_glb_with_named_targets(tmp_path: Path) -> None:
         ({"toml": 'model = "../../avatar.glb"'}, "not valid"),
         ({"toml": "[" * 5000}, "not valid"),
         ({"toml": 5}, "not valid"),
+        ({"toml": "x = '\ud800'"}, "not valid"),
+        ({"toml": "x = 1", "licence": "\ud800"}, "not valid"),
         ({"licence": "x"}, "not valid glTF"),
     ],
 )
@@ -94,6 +97,24 @@ def test_a_damaged_rig_in_a_file_is_refused_in_one_line(tmp_path: Path, change: 
         import_rig(rewrite(tmp_path / "robot.glb", entries, binary), tmp_path / "again")
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert {p.name for p in tmp_path.iterdir()} == {"robot.glb"}
+
+
+def test_numbers_beyond_all_floats_are_refused_wherever_they_stand(tmp_path: Path) -> None:
+    export_rig("robot", tmp_path / "robot.glb")
+    entries, binary = document(tmp_path / "robot.glb")
+    damaged = rewrite(tmp_path / "robot.glb", entries | {"asset": {"version": "2.0", "extras": "@@@"}}, binary)
+    damaged.write_bytes(damaged.read_bytes().replace(b'"@@@"', b"1e999"))
+    with pytest.raises(RigError, match="not finite"):
+        import_rig(damaged, tmp_path / "again")
+
+
+def test_a_licence_that_leads_elsewhere_is_not_passed_on(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    shutil.copytree(load_rig("robot").folder, tmp_path / "rig")
+    (tmp_path / "rig" / "LICENSE").unlink()
+    (tmp_path / "rig" / "LICENSE").symlink_to(tmp_path / "secret")
+    export_rig(tmp_path / "rig", tmp_path / "robot.glb")
+    assert document(tmp_path / "robot.glb")[0]["extras"]["freeavatar"]["licence"] == ""
 
 
 def test_the_output_is_checked_first(tmp_path: Path) -> None:

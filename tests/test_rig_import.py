@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from freeavatar import arkit
+from freeavatar import arkit, rig_import
 from freeavatar.cli import main
 from freeavatar.errors import OutputError, RenderError, RigError
 from freeavatar.rig import load_rig
@@ -184,6 +184,11 @@ def test_skins_are_read_where_their_bones_are_and_follow_the_head(build: Build, 
     changed = np.abs(renderer.render(values).astype(int) - renderer.render(rig.neutral())).max(axis=2) > 12
     rows = np.flatnonzero(changed.any(axis=1))
     assert changed.sum() > 10 and rows.max() < 56, "the upper half rolls, the lower half stays"
+    entries, binary = document(rig.model)
+    next(n for n in entries["nodes"] if n["name"] == "head")["matrix"] = [*[0] * 15, 1]
+    rewrite(rig.model, entries, binary)
+    with pytest.raises(RigError, match="a skin that follows a node of scale 0"):
+        AvatarRenderer(rig, 64, 64)
 
 
 def test_eyes_turn_by_their_bones_where_no_shape_turns_them(tmp_path: Path) -> None:
@@ -228,6 +233,28 @@ def test_a_model_that_cannot_move_is_refused_and_leaves_nothing(build: Build, tm
     with pytest.raises(OutputError, match="cannot be written"):
         import_rig(build("jawOpen"), tmp_path / "none" / "rig")
     assert {p.name for p in tmp_path.iterdir()} == {"stranger.glb"}
+
+
+def test_a_model_whose_face_is_scaled_to_nothing_is_refused_and_leaves_nothing(build: Build, tmp_path: Path) -> None:
+    with pytest.raises(RigError, match=r"stranger.glb: has no morph target that moves anything"):
+        import_rig(build("jawOpen", edit=lambda d: d["nodes"][1].update(scale=[0, 0, 0])), tmp_path / "rig")
+    assert {p.name for p in tmp_path.iterdir()} == {"stranger.glb"}
+
+
+def test_a_model_whose_face_is_far_out_is_refused_and_leaves_nothing(build: Build, tmp_path: Path) -> None:
+    for far in (2e5, 1e37):
+        with pytest.raises(RigError, match=r"stranger.glb: has a face more than 100000 units from the origin"):
+            import_rig(build("jawOpen", edit=lambda d, far=far: d["nodes"][1].update(translation=[0, far, 0])), tmp_path / "rig")
+    assert {p.name for p in tmp_path.iterdir()} == {"stranger.glb"}
+
+
+def test_a_model_with_more_movements_than_a_rig_may_have_is_refused_at_once(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rig_import, "MAX_CONTROLS", 9)
+    import_rig(build("jawOpen", "q"), tmp_path / "rig")
+    with pytest.raises(RigError, match=r"stranger.glb: has 3 morph targets and expressions, expected at most 2"):
+        import_rig(build("jawOpen", "q", "r"), tmp_path / "again")
 
 
 def test_names_that_no_control_may_have(build: Build, tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ class Anchors:
         crop = tracker.track(Frame(renderer.render(head, scene), 0.0, 0))
         if crop is None:
             raise SystemExit(f"no face found on the render of {head.name}")
+        assert crop.landmarks is not None  # a tracker's crop has them
         turn, shift = place(head, scene)
         seen = _shaped(part, weights) @ turn.T + shift
         focal = SIZE / 2 / np.tan(scene.fov / 2)
@@ -195,7 +196,7 @@ def _size(shown: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
     ARKit's 1 is as far as a person goes; heads differ in that by up to a factor of three. So a family's full movement
     counts half way (on a logarithmic scale) between 1 and its size beside ICT's.
     """
-    return float(np.sqrt(min(1.0, np.linalg.norm(shown) / np.linalg.norm(reference))))
+    return float(np.sqrt(min(1.0, float(np.linalg.norm(shown) / np.linalg.norm(reference)))))
 
 
 def _with_certain(fitted: Fit) -> Fit:

@@ -39,6 +39,7 @@ def crop(tracker: FaceTracker, image: Image, face: Face) -> Jpeg | None:
     found = tracker.track(Frame(part, 0.0, 0))
     if found is None:
         return None
+    assert found.landmarks is not None  # a tracker's crop has them
     across, down = found.landmarks[:, :2].mean(0)
     if not (left <= across + first <= right and top <= down + last <= bottom):
         return None  # a neighbour's face

@@ -117,6 +117,7 @@ def _row(head: Head, scene: Scene, renderer: PortraitRenderer, tracker: FaceTrac
     found = tracker.track(Frame(picture, 0.0, 0))
     if found is None:
         return None
+    assert found.landmarks is not None  # a tracker's crop has them
     matrix = alignment.crop_matrix(found.landmarks, INNER).astype(np.float64)
     # Pixel coordinates count from pixel centres; fractions of the crop count from its edge.
     unit = (matrix + [[0, 0, 0.5]] * 2) / INNER

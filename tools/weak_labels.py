@@ -76,6 +76,7 @@ def label_faces(folder: Path, rows: list[dict[str, str]], out: Path) -> int:
             face = tracker.track(Frame(image, 0.0, i))
             if face is None or face.peer is None:
                 continue
+            assert face.landmarks is not None  # a tracker's crop has them
             jpegs.append(stored_crop(image, face.landmarks))
             shapes.append(face.peer)
             masks.append(believed * (abs(face.head_pose[0]) <= MOST_YAW))

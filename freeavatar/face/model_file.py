@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import importlib.util
 import os
-import sys
 import tempfile
 import urllib.request
 from http.client import HTTPException
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from freeavatar.errors import FaceModelError
+from freeavatar.folders import cache_folder
 
 ENVIRONMENT: Final = "FREEAVATAR_FACE_LANDMARKER"
 """Environment variable that names the model file."""
@@ -46,17 +46,6 @@ def find_model(path: Path | None = None) -> Path:
         if candidate is not None and _matches(candidate):
             return candidate
     return download(cached)
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for FreeAvatar (not created here)."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "freeavatar"
 
 
 def download(target: Path, url: str = URL) -> Path:

@@ -21,7 +21,7 @@ from freeavatar.arkit import NAMES
 from freeavatar.bounded import read_bounded
 from freeavatar.errors import OutputError, SourceError
 from freeavatar.output import replacing
-from freeavatar.rig import Rig
+from freeavatar.rig import MAX_CONTROLS, Rig
 from freeavatar.sinks.moment import Moment
 from freeavatar.types import Expression, RigFrame, Tracking
 
@@ -36,7 +36,6 @@ _BLOCK: Final = 256
 """Records read at once."""
 _MAX_HEADER: Final = 1 << 22
 _MAX_RIGS: Final = 16
-_MAX_CONTROLS: Final = 1000
 _MAX_FEATURES: Final = 1 << 14
 _LARGEST: Final = 1e9
 """No number of a recording is larger; a time in seconds is the largest."""
@@ -305,7 +304,7 @@ def _rigs(entries: Any) -> tuple[TakeRig, ...]:
 def _rig(name: Any, controls: Any) -> TakeRig:
     # Controls are addresses of OSC and columns of tables, as in a rig.toml.
     valid = isinstance(name, str) and 0 < len(name) <= 256 and name.isprintable()
-    valid &= isinstance(controls, list) and 0 < len(controls) <= _MAX_CONTROLS
+    valid &= isinstance(controls, list) and 0 < len(controls) <= MAX_CONTROLS
     if not valid or not all(isinstance(c, str) and re.fullmatch(r"[A-Za-z0-9_]{1,64}", c) for c in controls):
         raise ValueError("names")
     if len(set(controls)) != len(controls):

@@ -39,6 +39,7 @@ class VirtualCameraSink:
         rate: pictures a second that the camera promises.
         beside: show the input in the left half.
         device: the camera to use, such as ``/dev/video10``; None takes the first one.
+        mirror: rows are mirror images, so the input is shown as one, too.
 
     Attributes:
         name: what it is, for people.
@@ -54,13 +55,19 @@ class VirtualCameraSink:
     name = "virtual camera"
 
     def __init__(
-        self, rig: Rig, size: tuple[int, int] = (1280, 720), rate: float = 30.0, beside: bool = False, device: str | None = None
+        self,
+        rig: Rig,
+        size: tuple[int, int] = (1280, 720),
+        rate: float = 30.0,
+        beside: bool = False,
+        device: str | None = None,
+        mirror: bool = False,
     ) -> None:
         if not all(_SMALLEST <= side <= _LARGEST and side % 2 == 0 for side in size):
             raise OutputError(f"virtual camera of {size[0]}x{size[1]}: expected even numbers of {_SMALLEST} to {_LARGEST}, e.g. 1280x720")
         self.target = device or "default"
         self.sent = self.dropped = 0
-        self._rig, self._size, self._rate, self._device = rig, size, rate, device
+        self._rig, self._size, self._rate, self._device, self._mirror = rig, size, rate, device, mirror
         self._input: Image | None = np.zeros((size[1], size[0] // 2, 3), np.uint8) if beside else None
         self._renderer: AvatarRenderer | None = None
 
@@ -90,7 +97,7 @@ class VirtualCameraSink:
         if self._input is not None:
             if moment.picture is not None:  # else the last one stays
                 self._input = fitted(moment.picture, self._size[0] // 2, self._size[1])
-            avatar = np.concatenate([self._input, avatar], axis=1)
+            avatar = np.concatenate([self._input[:, ::-1] if self._mirror else self._input, avatar], axis=1)
         try:
             self._camera.send(avatar)
         except RuntimeError as error:

@@ -65,7 +65,7 @@ class Pictures:
     def split(self, seed: int) -> "tuple[Pictures, Pictures]":
         """Those to learn from, and those held out: blocks of :data:`BLOCK` neighbours.
 
-        The seed alone chooses, so that a run that goes on with more pictures learns from none that it held out before.
+        The seed alone chooses, so that what a run learnt from is never held out when it goes on with more pictures.
         """
         draw = np.random.default_rng(seed).random(math.ceil(len(self) / BLOCK))
         held = (draw <= max(HELD_OUT, draw.min()))[np.arange(len(self)) // BLOCK]

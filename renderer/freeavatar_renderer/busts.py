@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from freeavatar.errors import RigError
 from freeavatar_renderer.accessors import Floats
 from freeavatar_renderer.glb import Bones, Matrix, Model, Morph, Node, Primitive, bound
 
@@ -18,6 +19,7 @@ _BONES: Final[Mapping[str, tuple[str, str]]] = {
     "eyeRight": ("rightEye", r"(.*[^a-z])?(right_?eye|eye_?right|r_?eye|eye_?r|r_faceeye|右目)"),
 }
 """VRM's name of each bone, and what others call it."""
+_FARTHEST: Final = 1e5
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ def take_bust(model: Model) -> Bust:
     """Cut a model with morph targets down to what a portrait shows, as its nodes hold it at rest.
 
     What a bone turns keeps turning with the head and the eyes; all other bones are frozen.
+
+    Raises:
+        RigError: the morph targets move nothing, or vertices lie at infinity.
     """
     about = np.diag([-1.0, 1, -1, 1]) if model.avatar.backwards else np.eye(4)
     found = {name: _bone(model, name) for name in _BONES}
@@ -103,7 +108,10 @@ def _at_rest(p: Primitive, weights: Mapping[str, float]) -> Primitive:
 def _face(parts: Sequence[Primitive]) -> tuple[Floats, Floats]:
     """(3,) corners of the box in which morph targets move the surface; outliers aside."""
     moved = [p.positions[m.vertices[length > 0.2 * length.max()]] for p in parts for m in p.morphs.values() for length in _lengths(m)]
-    points = np.concatenate(moved)
+    if not (points := np.concatenate(moved)).size:
+        raise RigError("has no morph target that moves anything; export it with its shape keys (blend shapes) and without scales of 0")
+    if not np.abs(points).max() <= _FARTHEST:
+        raise RigError(f"has a face more than {_FARTHEST:g} units from the origin; export it in metres, with its transforms applied")
     low, high = np.percentile(points, 1, axis=0), np.percentile(points, 99, axis=0)
     return low, np.maximum(high, low + 1e-6 + 0.2 * float((high - low).max()))
 

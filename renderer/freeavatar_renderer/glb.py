@@ -364,11 +364,11 @@ class _Reader:
         return _single(moved)
 
     def _morph(self, target: dict[str, int], count: int) -> Morph:
-        zero = np.zeros((0, 3), np.float32)
         moves = self._data.floats(target["POSITION"], 3, count) if "POSITION" in target else None
         turns = self._data.floats(target["NORMAL"], 3, count) if "NORMAL" in target else None
         used = np.flatnonzero(np.any([p.any(axis=1) for p in (moves, turns) if p is not None] or [np.zeros(count, bool)], axis=0))
-        return Morph(used, zero if moves is None else moves[used], None if turns is None else turns[used])
+        still = np.zeros((len(used), 3), np.float32)
+        return Morph(used, still if moves is None else moves[used], None if turns is None else turns[used])
 
     def _colours(self, index: int, count: int) -> Floats:
         colours = self._data.floats(index, None, count)

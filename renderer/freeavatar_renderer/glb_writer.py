@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from freeavatar.errors import RigError
 from freeavatar_renderer.accessors import Floats
 from freeavatar_renderer.glb import Bones, Material, Model, Morph, Primitive, read_chunks
 from freeavatar_renderer.vrm import EMBEDDED
@@ -46,14 +47,21 @@ def with_rig(model: Path, toml: str, terms: str) -> bytes:
     document, binary = read_chunks(model)
     extras = document.get("extras")
     document["extras"] = (extras if isinstance(extras, dict) else {}) | {EMBEDDED: {"toml": toml, "licence": terms}}
-    return _packed(document, bytes(binary))
+    return _repacked(model, document, binary)
 
 
 def without_rig(model: Path) -> bytes:
-    """The bytes of a GLB file without the rig that :func:`with_rig` put there."""
+    """The bytes of a GLB file without the rig that :func:`with_rig` put there; the errors are those of :func:`with_rig`."""
     document, binary = read_chunks(model)
     extras = {key: value for key, value in document.pop("extras").items() if key != EMBEDDED}
-    return _packed(document | ({"extras": extras} if extras else {}), bytes(binary))
+    return _repacked(model, document | ({"extras": extras} if extras else {}), binary)
+
+
+def _repacked(model: Path, document: dict[str, Any], binary: memoryview) -> bytes:
+    try:
+        return _packed(document, bytes(binary))
+    except ValueError as error:  # a number beyond all floats reads as infinity, wherever in the file it stands
+        raise RigError(f"{model}: holds a number that is not finite; export it again") from error
 
 
 def _packed(document: dict[str, Any], binary: bytes) -> bytes:

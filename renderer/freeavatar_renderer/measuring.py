@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freeavatar import arkit
+from freeavatar.errors import RigError
 from freeavatar_renderer.accessors import Floats
 from freeavatar_renderer.glb import Model, Morph, Primitive
 
@@ -35,6 +36,9 @@ _SEARCHED: Final = ((0, 1), (1, 1), (1, 0), (0, 2), (1, 2))
 _STEEP: Final = 6.0
 _CONCEDED: Final = 0.35
 """Where another movement has the better claim, the next likeness counts if its cosine is less than this below."""
+
+_MOST: Final = 512 << 20
+"""Bytes of all movements together; the models that can be read have less, unless many controls share their morph targets."""
 
 Frame = NDArray[np.float64]
 """(2, 3): the centre of the moving face, and half its extent along x, y, z."""
@@ -87,8 +91,12 @@ def motions(model: Model, groups: Mapping[str, Mapping[str, float]]) -> Motions:
     Args:
         model: at rest.
         groups: weights of morph targets by what the group is to be called.
+
+    Raises:
+        RigError: they are too many to be compared.
     """
     rows: list[tuple[Floats, Floats, Floats]] = []
+    taken = 0
     for node, place in zip(model.nodes, model.places, strict=True):
         for p in node.primitives:
             parts = [(k, p.morphs.get(name, _STILL), weight) for k, group in enumerate(groups.values()) for name, weight in group.items()]
@@ -96,6 +104,8 @@ def motions(model: Model, groups: Mapping[str, Mapping[str, float]]) -> Motions:
             if not moving:
                 continue
             used = np.unique(np.concatenate([m.vertices for _, m, _ in moving]))
+            if (taken := taken + 12 * len(groups) * len(used)) > _MOST:
+                raise RigError(f"moves too much for {len(groups)} movements to be compared; export a lighter model")
             moves = np.zeros((len(groups), len(used), 3), np.float32)
             for k, m, weight in moving:
                 moves[k, np.searchsorted(used, m.vertices)] += np.float32(weight) * m.moves

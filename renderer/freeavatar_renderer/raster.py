@@ -73,7 +73,7 @@ class AvatarRenderer:
 
     Raises:
         RigError: the model is damaged, lacks a morph target or node that the rig.toml names, or has a skin that follows more
-            than four turns.
+            than four turns or a node of scale 0.
         MissingExtraError, RenderError: no OpenGL.
     """
 
@@ -90,6 +90,10 @@ class AvatarRenderer:
         self._textures = {key: self._texture(blank if picture is None else picture) for key, picture in pictures.items()}
         turned = _turned_by(model, {control.node for control in rig.controls if control.node})
         surfaces = [_Surface(self._program, p, i, turned) for i, node in enumerate(model.nodes) for p in node.primitives]
+        try:
+            self._unplaced = {i: np.linalg.inv(model.places[i]) for surface in surfaces for i in surface.follows if i >= 0}
+        except np.linalg.LinAlgError:
+            raise RigError(f"{rig.model}: has a skin that follows a node of scale 0; export it with other scales") from None
         # What one can see through comes last, over what lies behind it.
         self._surfaces = sorted(surfaces, key=lambda s: ("OPAQUE", "MASK", "BLEND").index(s.material.alpha))
 
@@ -135,8 +139,7 @@ class AvatarRenderer:
 
     def _parts(self, surface: "_Surface", camera: Matrix, places: Sequence[Matrix]) -> list[Matrix]:
         """Four (4, 4) from a surface's coordinates to the camera's, one for each of the nodes that it follows."""
-        rest = self._model.places
-        moves = [camera if i < 0 else places[i] @ np.linalg.inv(rest[i]) for i in surface.follows] or [places[surface.node]]
+        moves = [camera if i < 0 else places[i] @ self._unplaced[i] for i in surface.follows] or [places[surface.node]]
         return moves + [moves[0]] * (4 - len(moves))
 
     def _turns(self, values: Vector) -> dict[str, Matrix]:

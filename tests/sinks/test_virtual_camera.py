@@ -101,6 +101,17 @@ def test_the_input_stands_at_its_left_and_stays_while_the_camera_stalls(rig: Rig
     assert all((p[:, 64:] == 50).all() for p in opened.pictures)
 
 
+def test_beside_a_mirror_image_the_input_is_one(rig: Rig, camera: type[Camera], renderer: type[Renderer]) -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:, :16] = 200
+    for mirror in (False, True):
+        with VirtualCameraSink(rig, (128, 64), beside=True, mirror=mirror) as sink:
+            sink.write(moment(rig, 0.5, picture))
+    plain, mirrored = (opened.pictures[0][:, :64, 0] for opened in camera.opened)
+    assert (plain[:, :16] == 200).all() and not plain[:, 16:].any()
+    assert (mirrored[:, 48:] == 200).all() and not mirrored[:, :48].any()
+
+
 @pytest.mark.parametrize(("shape", "box"), [((30, 60), (slice(15, 45), slice(0, 60))), ((60, 30), (slice(0, 60), slice(15, 45)))])
 def test_pictures_of_other_proportions_get_borders(shape: tuple[int, int], box: tuple[slice, slice]) -> None:
     panel = fitted(np.full((*shape, 3), 255, np.uint8), 60, 60)

@@ -11,12 +11,29 @@ from freeavatar.rig import Rig, list_rigs, load_rig
 from freeavatar_renderer import head_map
 from freeavatar_renderer.heads import Head
 from freeavatar_renderer.performance import glance, lidded, possible, random_scene
-from make_pictures import EXPRESSIONS
 from measure.tables import Table
 
 from . import sheets
 from .subjects import Desk, Portrait, weights_of
 
+
+def _pair(*names: str, value: float = 1.0) -> dict[str, float]:
+    return {f"{name}{side}": value for name in names for side in ("Left", "Right")}
+
+
+EXPRESSIONS: Final[Mapping[str, dict[str, float]]] = {
+    "neutral": {},
+    "smile": _pair("mouthSmile") | _pair("cheekSquint", value=0.5),
+    "laugh": _pair("mouthSmile") | _pair("eyeSquint", "cheekSquint", value=0.6) | {"jawOpen": 0.5},
+    "left wink": {"eyeBlinkLeft": 1.0, "mouthSmileLeft": 0.4},
+    "surprise": _pair("browOuterUp", "eyeWide") | {"browInnerUp": 1.0, "jawOpen": 0.6},
+    "anger": _pair("browDown") | _pair("noseSneer", "eyeSquint", value=0.6) | _pair("mouthFrown", value=0.5),
+    "sad": _pair("mouthFrown") | {"browInnerUp": 1.0, "mouthShrugLower": 0.4},
+    "kiss": {"mouthPucker": 1.0},
+    "puff": {"cheekPuff": 1.0},
+    "tongue": {"tongueOut": 1.0, "jawOpen": 0.5},
+}
+"""ARKit weights by label."""
 PEOPLE: Final = {"valid": 8, "ict": 5, "anny": 5, "stylised": 4}
 NEAREST: Final = 5
 _QUERIES: Final = (
