@@ -35,7 +35,7 @@ def moving(pictures: Pictures, rig: Rig, regions: Sequence[str]) -> NDArray[np.f
     still, count = np.flatnonzero(at_rest(rig, pictures.values)), len(rig.controls)
     rows = (still if len(still) >= 4 * count else np.arange(len(pictures)))[:_ENOUGH]
     side = min(_SIDE, pictures.images.shape[1])
-    small = np.stack([cv2.resize(pictures.images[i], (side, side), interpolation=cv2.INTER_AREA) for i in rows]) / 255.0
+    small = np.stack([cv2.resize(pictures.images[i], (side, side), interpolation=cv2.INTER_AREA) for i in rows]) / np.float32(255)
     x, y = pictures.values[rows].astype(np.float64), small.reshape(len(rows), -1)
     x, y = x - x.mean(0), y - y.mean(0)
     # The ridge keeps controls that never move, or only together, at 0.

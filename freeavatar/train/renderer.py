@@ -29,7 +29,7 @@ from freeavatar.train.loop import CHECKPOINT, Batch, Outcome, Recipe, fit, load_
 from freeavatar.train.place import place
 from freeavatar.train.regions import face_of, loss_weight
 from freeavatar.types import Image
-from freeavatar_renderer.neural import MODELS, Renderer
+from freeavatar_renderer.neural import MODELS, NeuralRenderer, Renderer
 
 EDGES: Final = 0.5
 """Weight of the differences between neighbouring pixels: lids and lips are thin."""
@@ -70,7 +70,7 @@ class RendererConfig:
     size: int = 128
     steps: int = 6000
     batch: int = 32
-    rate: float = 2e-3
+    rate: float = 4e-3
     seed: int = 0
     threads: int = 0
     encoder: Path = WEIGHTS / "encoder"
@@ -93,6 +93,9 @@ def train(config: RendererConfig) -> Path:
         learnt, _ = pictures.split(config.seed)
         if not (config.out / CHECKPOINT).is_file():
             model.face.copy_(torch.from_numpy(face_of(learnt, rig, _neutral(config, rig, pictures))))
+            if isinstance(model, NeuralRenderer):
+                usual = np.median(learnt.images[:JUDGED], axis=0).astype(np.float32) / 255
+                model.start_from(torch.from_numpy(usual).permute(2, 0, 1))
         weight = torch.from_numpy(loss_weight(learnt, rig)).to(where.device)
         model.to(where.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         source = PictureBatches(learnt, config.batch, config.seed, where.rank)

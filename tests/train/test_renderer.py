@@ -208,8 +208,9 @@ def test_the_split_is_by_the_seed_in_blocks_and_stays_when_pictures_are_added() 
     learnt, held = (part.values[:, 0].astype(int).tolist() for part in pictures.split(3))
     assert sorted([*learnt, *held]) == list(range(400)) and 8 <= len(held) <= 64
     assert all(set(range(v // 8 * 8, v // 8 * 8 + 8)) <= set(held) for v in held)
-    fewer = pictures.rows(np.arange(200)).split(3)[0].values[:, 0]
-    assert not set(held) & set(fewer.astype(int).tolist())
+    for count in (64, 200):
+        fewer = pictures.rows(np.arange(count)).split(3)[0].values[:, 0]
+        assert not set(held) & set(fewer.astype(int).tolist())
     assert pictures.split(3)[1].values[:, 0].tolist() == held != pictures.split(4)[1].values[:, 0].tolist()
 
 
@@ -361,7 +362,7 @@ def test_the_command_trains_on_renders_and_reports(graphics: None, tmp_path: Pat
     assert 0 < scores["psnr"] < 40 and scores["images"] == 8 and (tmp_path / "grid.png").is_file()
 
 
-def test_the_loss_falls_on_held_out_pictures(folder: Path, tmp_path: Path) -> None:
+def test_held_out_pictures_are_drawn_better_than_by_the_picture_that_it_starts_from(folder: Path, tmp_path: Path) -> None:
     rig = load_rig(RIG)
     _, held = read_pictures(folder, rig, SIZE).split(0)
     wanted, values = avatar_pictures.as_tensor(held.images).float() / 255, torch.from_numpy(held.values)
@@ -372,4 +373,4 @@ def test_the_loss_falls_on_held_out_pictures(folder: Path, tmp_path: Path) -> No
         model.load_state_dict(state["model"])
         with torch.inference_mode():
             losses.append(renderer.picture_loss(model(values), wanted, torch.ones(SIZE, SIZE))["pixels"].item())
-    assert losses[1] < 0.5 * losses[0]
+    assert losses[1] < 0.85 * losses[0]
