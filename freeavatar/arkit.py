@@ -45,6 +45,9 @@ def mirrored(name: str) -> str:
 MIRROR: Final[tuple[int, ...]] = tuple(INDEX[mirrored(n)] for n in NAMES)
 """Index of each shape's mirror partner: ``arkit[..., MIRROR]`` is the mirrored face."""
 
+DIRECTIONS: Final = (("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"))
+"""Shapes that undo each other: they name a direction, not a side of the face."""
+
 EYE_LOOK: Final = tuple(n for n in NAMES if n.startswith("eyeLook"))
 
 EYE_LOOK_FULL_YAW: Final = 0.60

@@ -94,9 +94,11 @@ def calibrate(
         old = load_profile(path) if os.path.exists(path) else Profile()
         reader = _Reader(source, encoder, stack.enter_context(FaceTracker(size=encoder.size)), stop)
         for left in _seconds(countdown):
-            say(f"face at rest, eyes on the screen: {left:g}")
-            reader.read(left % 1 or 1.0)
-        say("hold still")
+            if not stop.is_set():
+                say(f"face at rest, eyes on the screen: {left:g}")
+                reader.read(left % 1 or 1.0)
+        if not stop.is_set():
+            say("hold still")
         faces = reader.read(seconds)
         if stop.is_set():
             return Summary(str(path), 0, 0, time.perf_counter() - start, True)

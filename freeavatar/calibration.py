@@ -30,7 +30,7 @@ _SUSTAINED: Final = 3
 """Frames in which a control is seen as far out: one frame may be a mistake."""
 _WINK: Final = (0.25, 0.5)
 """Difference of the lids, in shares of their way, from which and up to which a wink keeps its sides apart."""
-_DIRECTIONS: Final = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
+_DIRECTIONS: Final = tuple(name for pair in arkit.DIRECTIONS for name in pair)
 """Shapes whose left and right are directions, not sides: their mean would stand still."""
 _EYES: Final = [arkit.INDEX["eyeBlinkLeft"], arkit.INDEX["eyeBlinkRight"]]
 _FACE: Final = [i for i, name in enumerate(arkit.NAMES) if name not in arkit.EYE_LOOK]

@@ -43,7 +43,7 @@ CUSTOM: Final = tuple(pascal(name) for name in NAMES if name not in ("cheekPuff"
 
 _WAIT: Final = 0.05
 """Seconds that a frame waits for an answer."""
-_PATIENCE: Final = 1.0
+_PATIENCE: Final = 0.4
 """Seconds for a connection to open or close."""
 _AT_ONCE: Final = 10
 """Parameters created between two frames: an answer takes VTube Studio a frame of its own, 16 ms."""

@@ -23,6 +23,7 @@ from freeavatar_renderer.performance import (
     possible,
     random_scene,
     random_weights,
+    twin,
 )
 from freeavatar_renderer.portrait import Scene
 
@@ -109,7 +110,7 @@ def _own_step(shapes: Shapes, head: Head, rng: np.random.Generator) -> Shapes:
         names = small if small and rng.random() < 0.35 else head.names
         name = names[rng.integers(len(names))]
         change = rng.uniform(0.35, 0.9) * (1 if shapes.get(name, 0.0) < 0.4 else -1)
-        other = partner(name, head.names)
+        other = twin(name, head.names)
         for each in (name, other) if other and rng.random() < 0.5 else (name,):
             shapes[each] = float(np.clip(shapes.get(each, 0.0) + change, 0, 1))
     return shapes

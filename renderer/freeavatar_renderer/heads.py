@@ -89,6 +89,9 @@ class Head:
             gaze: yaw, pitch in radians.
         """
         truth = np.asarray(np.clip(weights @ head_map.to_arkit(self.family, self.names), 0, 1), np.float32)
+        for one, other in arkit.DIRECTIONS:  # drawn together they cancel, so only the rest of the stronger one is seen
+            net = truth[arkit.INDEX[one]] - truth[arkit.INDEX[other]]
+            truth[arkit.INDEX[one]], truth[arkit.INDEX[other]] = max(net, 0.0), max(-net, 0.0)
         for name, value in arkit.eye_look(*gaze).items():
             truth[arkit.INDEX[name]] = value
         return truth

@@ -102,8 +102,8 @@ def solo_shapes(rng: np.random.Generator) -> dict[str, float]:
         name = "tongueOut" if rng.random() < 0.07 else _SHOWN[rng.integers(len(_SHOWN))]
         value = rng.uniform(0.25, 1)
         shapes[name] = value
-        if rng.random() < 0.55 and not name.startswith(("jaw", "mouthLeft", "mouthRight")):
-            shapes[arkit.mirrored(name)] = value * rng.uniform(0.85, 1)
+        if (other := twin(name, arkit.NAMES)) and rng.random() < 0.55:
+            shapes[other] = value * rng.uniform(0.85, 1)
     return shapes
 
 
@@ -115,13 +115,19 @@ def partner(name: str, names: tuple[str, ...]) -> str | None:
     return next((c for c in candidates if c in names), None)
 
 
+def twin(name: str, names: tuple[str, ...]) -> str | None:
+    """The :func:`partner` that a face moves together with this one; None also where both would cancel, as jaws to both sides."""
+    directions = ("Ljaw", "Rjaw", *(n for pair in arkit.DIRECTIONS for n in pair))
+    return None if name in directions else partner(name, names)
+
+
 def random_weights(head: Head, rng: np.random.Generator) -> Floats:
     """(K,) one to five random weights between 0.2 and 1, often with their partner on the other side."""
     weights = np.zeros(len(head.names), np.float32)
     for _ in range(rng.integers(1, 6)):
         name = head.names[rng.integers(len(head.names))]
         value = rng.uniform(0.2, 1)
-        other = partner(name, head.names)
+        other = twin(name, head.names)
         for each in (name, other) if other and rng.random() < 0.6 else (name,):
             k = head.names.index(each)
             weights[k] = max(weights[k], value * rng.uniform(0.85, 1))
@@ -136,8 +142,8 @@ def accent(shapes: dict[str, float], rng: np.random.Generator) -> dict[str, floa
     for _ in range(rng.integers(1, 3)):
         name = members[rng.integers(len(members))]
         change = rng.uniform(0.3, 0.9) * (1 if shapes.get(name, 0.0) < 0.4 else -1)
-        other = arkit.mirrored(name)
-        for each in (name, other) if rng.random() < 0.5 else (name,):
+        other = twin(name, arkit.NAMES)
+        for each in (name, other) if other and rng.random() < 0.5 else (name,):
             shapes[each] = min(max(shapes.get(each, 0.0) + change, 0.0), 1.0)
     return shapes
 
