@@ -146,9 +146,9 @@ def test_brows_rest_elsewhere_while_eyes_and_forehead_stay() -> None:
         np.testing.assert_array_equal(shifted[: int(0.07 * 128)], picture[: int(0.07 * 128)])
         moves.append([brow_height(shifted, 0.36) - rest, brow_height(shifted, 0.64) - rest])
     right, left = np.array(moves).T
-    assert abs(right.mean()) < 0.005 and 0.012 < right.std() < 0.03
-    assert np.corrcoef(right, left)[0, 1] > 0.8  # both sides mostly alike
-    assert np.abs(right - left).max() > 0.004
+    assert abs(right.mean()) < 0.005 and 0.006 < right.std() < 0.02
+    assert np.corrcoef(right, left)[0, 1] > 0.7  # both sides mostly alike
+    assert np.abs(right - left).max() > 0.003
 
 
 @pytest.mark.usefixtures("as_drawn")
