@@ -1,6 +1,7 @@
 """The command line. Every command imports what it needs when it runs, so that ``--help`` is quick."""
 
 import json as jsonlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -66,6 +67,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("freeavatar: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the summary has enough of it; the work is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def demo(
