@@ -3,7 +3,12 @@
 Apple, ``ARFaceAnchor.BlendShapeLocation``. Always map by name: the orders below differ.
 """
 
+from collections.abc import Mapping
 from typing import Final
+
+import numpy as np
+
+from freeavatar.types import Vector
 
 LIVE_LINK_ORDER: Final[tuple[str, ...]] = (
     "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft", "eyeWideLeft",
@@ -54,6 +59,23 @@ EYE_LOOK_FULL_YAW: Final = 0.60
 """Radians of eye yaw at which eyeLookIn/Out reach 1."""
 EYE_LOOK_FULL_PITCH: Final = 0.45
 """Radians of eye pitch at which eyeLookUp/Down reach 1."""
+
+
+def weights(shapes: Mapping[str, float]) -> Vector:
+    """(52,) the weights of some shapes, all others at 0.
+
+    Raises:
+        KeyError: ARKit does not have one of them.
+    """
+    values = np.zeros(len(NAMES), np.float32)
+    for name, value in shapes.items():
+        values[INDEX[name]] = value
+    return values
+
+
+def both(name: str, weight: float = 0.5) -> dict[str, float]:
+    """The same weight for a shape's left and right half."""
+    return {f"{name}Left": weight, f"{name}Right": weight}
 
 
 def region(name: str) -> str:

@@ -47,17 +47,17 @@ def shows(rig: Rig, shapes: Mapping[str, float]) -> bool:
     itself = {name: weight for name, weight in shapes.items() if weight == 1.0}
     if not itself:
         return True
-    values = rig.from_arkit(_weights(itself))
+    values = rig.from_arkit(arkit.weights(itself))
     end = np.where(values < 0, rig.minimum, rig.maximum)
     if np.max(np.divide(values, end, out=np.zeros_like(values), where=end != 0), initial=0.0) < LEAST_REACH:
         return False
     mirrored = {arkit.mirrored(name): weight for name, weight in itself.items()}
-    return mirrored == itself or not np.allclose(rig.from_arkit(_weights(mirrored)), values, atol=1e-3)
+    return mirrored == itself or not np.allclose(rig.from_arkit(arkit.weights(mirrored)), values, atol=1e-3)
 
 
 def pose(rig: Rig, shapes: Mapping[str, float]) -> Vector:
     """(N,) control values of a rig for ARKit weights by name, the head straight and the eyes ahead."""
-    return rig.pose(rig.from_arkit(_weights(shapes)), np.zeros(6, np.float32), np.zeros(2, np.float32))
+    return rig.pose(rig.from_arkit(arkit.weights(shapes)), np.zeros(6, np.float32), np.zeros(2, np.float32))
 
 
 def gallery(rigs: Sequence[Rig], size: int = SIZE) -> tuple[Image, dict[str, list[str]]]:
@@ -123,14 +123,6 @@ def write_gallery(path: Path, rigs: Sequence[Rig] | None = None, size: int = SIZ
     with replacing(path) as temporary:
         temporary.write_bytes(data.tobytes())
     return shown
-
-
-def _weights(shapes: Mapping[str, float]) -> Vector:
-    """(52,) weights in the order of :data:`freeavatar.arkit.NAMES`."""
-    weights = np.zeros(len(arkit.NAMES), np.float32)
-    for name, weight in shapes.items():
-        weights[arkit.INDEX[name]] = weight
-    return weights
 
 
 def _write(sheet: Image, text: str, centre: tuple[int, int], scale: float, ink: tuple[int, int, int] = _INK) -> None:

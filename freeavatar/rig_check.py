@@ -227,7 +227,7 @@ def _visible(rig: Rig, model: "Model", pattern: re.Pattern[str], poses: tuple[Ma
     wanted = {m for m in materials if pattern.search(m)}
     if not wanted or wanted == materials:
         return None
-    values = [rig.from_arkit(np.array([pose.get(n, 0.0) for n in arkit.NAMES], np.float32)) for pose in poses]
+    values = [rig.from_arkit(arkit.weights(pose)) for pose in poses]
     plain = AvatarRenderer(rig, _SIZE, _SIZE)
     pictures = [plain.render(v) for v in values]
     plain.release()

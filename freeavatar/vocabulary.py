@@ -55,19 +55,15 @@ def _keys(name: str) -> Iterator[tuple[str, float]]:
                     yield key.removeprefix(prefix), 0.1
 
 
-def _both(name: str, weight: float = 0.5) -> dict[str, float]:
-    return {f"{name}Left": weight, f"{name}Right": weight}
-
-
 _COMBINED: Final[Mapping[str, Mapping[str, float]]] = {
-    "blink": _both("eyeBlink"), "happy": _both("mouthSmile"), "sad": _both("mouthFrown"), "angry": _both("browDown"),
-    "surprised": {"browInnerUp": 0.5, **_both("eyeWide", 0.25)}, "relaxed": {},
-    "lookup": _both("eyeLookUp"), "lookdown": _both("eyeLookDown"),
+    "blink": arkit.both("eyeBlink"), "happy": arkit.both("mouthSmile"), "sad": arkit.both("mouthFrown"), "angry": arkit.both("browDown"),
+    "surprised": {"browInnerUp": 0.5, **arkit.both("eyeWide", 0.25)}, "relaxed": {},
+    "lookup": arkit.both("eyeLookUp"), "lookdown": arkit.both("eyeLookDown"),
     "lookleft": {"eyeLookOutLeft": 0.5, "eyeLookInRight": 0.5}, "lookright": {"eyeLookInLeft": 0.5, "eyeLookOutRight": 0.5},
 }  # fmt: skip
 _VOWELS: Final[Mapping[str, Mapping[str, float]]] = {
-    "aa": {"jawOpen": 1.0}, "ih": _both("mouthUpperUp"), "ou": {"mouthPucker": 1.0},
-    "ee": _both("mouthStretch"), "oh": {"mouthFunnel": 1.0},
+    "aa": {"jawOpen": 1.0}, "ih": arkit.both("mouthUpperUp"), "ou": {"mouthPucker": 1.0},
+    "ee": arkit.both("mouthStretch"), "oh": {"mouthFunnel": 1.0},
 }  # fmt: skip
 _ALIASES: Final = {
     "joy": "happy", "smile": "happy", "sorrow": "sad", "anger": "angry", "surprise": "surprised", "fun": "relaxed",
@@ -156,7 +152,7 @@ _BOARD_LOOKS: Final = {
 def _unit(name: str, unit: _Unit, vocabulary: str, confidence: float) -> Iterator[tuple[str, Guess]]:
     """The spellings of a unit of the face: both sides together, and each."""
     shape, kind, rank = unit
-    whole = {shape: 1.0} if kind != "sided" else _both(shape)
+    whole = {shape: 1.0} if kind != "sided" else arkit.both(shape)
     if not (kind == "sided" and shape == "jaw"):
         yield name, Guess(whole, vocabulary, confidence, rank + (kind == "sided"))
     if kind != "whole":

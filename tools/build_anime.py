@@ -15,9 +15,9 @@ import anime_face as face
 import anime_hair as hair
 import anime_paint as paint
 from anime_skin import Skin
-from freeavatar.arkit import INDEX, NAMES
 from gltf_writer import Material, Node, Primitive, linear, write_glb
 from modelling import Pose, joined, morphs, primitive, still
+from rig_preview import draw_expression
 from solids import Array, ellipsoid, lathe, rounded, smoothstep, tube
 from vrm_extension import Meta, add_vrm
 
@@ -210,19 +210,7 @@ def main() -> None:
     meta = Meta("FreeAvatar anime character", ("The FreeAvatar contributors",), COPYRIGHT)
     size = add_vrm(path, meta, face.MORPHS, face_node="face", eye_height=float(face.EYE[1] - PIVOT[1]))
     print(f"{path}: {size / 1e6:.2f} MB")
-
-    import cv2
-
-    from freeavatar.rig import load_rig
-    from freeavatar_renderer.raster import AvatarRenderer
-
-    rig = load_rig(FOLDER)
-    smile = np.zeros(len(NAMES), np.float32)
-    for name, value in {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7, "jawOpen": 0.1}.items():
-        smile[INDEX[name]] = value
-    values = rig.pose(rig.from_arkit(smile), np.array([0.18, 0.02, -0.06], np.float32), np.array([-0.12, 0.0], np.float32))
-    picture = AvatarRenderer(rig).render(values)
-    cv2.imwrite(str(FOLDER / "preview.png"), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    draw_expression(FOLDER, {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7, "jawOpen": 0.1}, (0.18, 0.02, -0.06), (-0.12, 0.0))
 
 
 if __name__ == "__main__":

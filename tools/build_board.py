@@ -18,7 +18,7 @@ from human_bust import TURNS, Look, bust
 from human_face import Face
 from human_hair import Style
 from human_paint import Brows, Palette
-from human_rig import build
+from human_rig import build, head_control, heading
 from human_sculpt import (
     depress_lip_left,
     dimple_left,
@@ -311,14 +311,11 @@ def _mirror(name: str) -> str:
 
 def rig_toml() -> str:
     """The text of rig.toml."""
-    lines = [
-        "# Written by tools/build_board.py. Controls are named as on MetaHuman's board; L and R are the subject's left and right,",
-        "# U and D the upper and the lower lip. Controls without an arkit map are what ARKit does not have.",
-        "format = 1", 'name = "board"', 'title = "Board"', 'licence = "CC0-1.0"',
-        'authors = ["The MakeHuman team (base mesh and targets)", "The FreeAvatar authors (rig, sculpting, painting, hair)"]',
-        'model = "avatar.glb"', "",
-        "[camera]", "target = [0.0, 0.026, 0.02]", "height = 0.345",
-    ]  # fmt: skip
+    comment = (
+        "Written by tools/build_board.py. Controls are named as on MetaHuman's board; L and R are the subject's left and right,",
+        "U and D the upper and the lower lip. Controls without an arkit map are what ARKit does not have.",
+    )
+    lines = heading("board", comment, "rig, sculpting, painting, hair")
     for control in CONTROLS:
         for side in control.sides:
             name, word = control.name + side, "Left" if side.endswith("L") else "Right"
@@ -331,11 +328,8 @@ def rig_toml() -> str:
             "", "[[control]]", f'name = "{PREFIX}{name}"', f'mirror = "{PREFIX}{_mirror(name)}"', 'region = "gaze"', "range = [0.0, 1.0]",
             f"arkit = {{ {shape} = 1.0 }}", f'source = "gaze.{shape}"',
         ]  # fmt: skip
-    for turn, (_, axis, limit) in TURNS.items():
-        lines += [
-            "", "[[control]]", f'name = "head{turn}"', 'region = "head"', f"range = [{-limit}, {limit}]", f'source = "head.{turn.lower()}"',
-            'node = "head"', f'axis = "{axis}"', f"morphs = {{ neck{turn}Plus = 1.0, neck{turn}Minus = -1.0 }}",
-        ]  # fmt: skip
+    for turn in TURNS:
+        lines += ["", *head_control(turn, f"head{turn}")]
     for pair in CORRECTIVES:
         drivers = ", ".join(f"{PREFIX}{name} = 1.0" for name in pair)
         lines += ["", "[[corrective]]", f'morph = "{corrective_name(pair)}"', f"drivers = {{ {drivers} }}"]

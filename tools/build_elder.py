@@ -16,7 +16,7 @@ from human_bust import TURNS, Look, bust
 from human_face import Face
 from human_hair import Style
 from human_paint import Brows, Palette
-from human_rig import build
+from human_rig import build, head_control, heading
 from human_sculpt import (
     both,
     depress_lip_left,
@@ -184,13 +184,8 @@ def _central(face: Face) -> dict[str, Points]:
 
 def rig_toml() -> str:
     """The text of rig.toml."""
-    lines = [
-        "# Written by tools/build_elder.py. Controls are FACS action units; L and R are the subject's left and right.",
-        "format = 1", 'name = "elder"', 'title = "Elder"', 'licence = "CC0-1.0"',
-        'authors = ["The MakeHuman team (base mesh and targets)", "The FreeAvatar authors (rig, sculpting, painting, hair)"]',
-        'model = "avatar.glb"', "",
-        "[camera]", "target = [0.0, 0.026, 0.02]", "height = 0.345",
-    ]  # fmt: skip
+    comment = ["Written by tools/build_elder.py. Controls are FACS action units; L and R are the subject's left and right."]
+    lines = heading("elder", comment, "rig, sculpting, painting, hair")
     for unit in UNITS:
         for side, word in (("L", "Left"), ("R", "Right")) if unit.paired else (("", ""),):
             weights = ", ".join(f"{name.replace('{Side}', word)} = {weight}" for name, weight in unit.arkit.items())
@@ -222,13 +217,9 @@ def rig_toml() -> str:
     heads = {"Yaw": ("AU51_52", "head turned left (51, positive) or right (52)"),
              "Pitch": ("AU53_54", "head up (53) or down (54, positive)"),
              "Roll": ("AU55_56", "head tilted left (55) or right (56, positive)")}  # fmt: skip
-    for turn, (_, axis, limit) in TURNS.items():
+    for turn in TURNS:
         name, meaning = heads[turn]
-        lines += [
-            "", f"# {meaning}", "[[control]]", f'name = "{name}"', 'region = "head"', f"range = [{-limit}, {limit}]",
-            f'source = "head.{turn.lower()}"', 'node = "head"', f'axis = "{axis}"',
-            f"morphs = {{ neck{turn}Plus = 1.0, neck{turn}Minus = -1.0 }}",
-        ]  # fmt: skip
+        lines += ["", f"# {meaning}", *head_control(turn, name)]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from human_bust import TURNS, Look, bust
 from human_face import Face
 from human_hair import Style
 from human_paint import Palette
-from human_rig import build
+from human_rig import build, head_control, heading
 from human_sculpt import both, puff_left
 
 RIG = Path(__file__).parents[1] / "rigs" / "human"
@@ -72,27 +72,15 @@ def _looks(side: str) -> dict[str, tuple[str, int, float]]:
 
 def rig_toml() -> str:
     """The text of rig.toml: 52 ARKit controls, one to one, and three for the head."""
-    lines = [
-        "# Written by tools/build_human.py.",
-        "format = 1", 'name = "human"', 'title = "Human"', 'licence = "CC0-1.0"',
-        'authors = ["The MakeHuman team (base mesh and targets)", "The FreeAvatar authors (rig, painting, hair)"]',
-        'model = "avatar.glb"', "",
-        "[camera]", "target = [0.0, 0.026, 0.02]", "height = 0.345",
-    ]  # fmt: skip
+    lines = heading("human", ["Written by tools/build_human.py."], "rig, painting, hair")
     for name in arkit.NAMES:
         mirror = arkit.mirrored(name)
         lines += ["", "[[control]]", f'name = "{name}"', f'region = "{arkit.region(name)}"', "range = [0.0, 1.0]"]
         lines += [f'mirror = "{mirror}"'] if mirror != name else []
         lines += [f"arkit = {{ {name} = 1.0 }}"]
         lines += [f'source = "gaze.{name}"'] if name in arkit.EYE_LOOK else []
-    for turn, (_, axis, limit) in TURNS.items():
-        lines += ["", "[[control]]", f'name = "head{turn}"', 'region = "head"', f"range = [{-limit}, {limit}]"]
-        lines += [
-            f'source = "head.{turn.lower()}"',
-            'node = "head"',
-            f'axis = "{axis}"',
-            f"morphs = {{ neck{turn}Plus = 1.0, neck{turn}Minus = -1.0 }}",
-        ]
+    for turn in TURNS:
+        lines += ["", *head_control(turn, f"head{turn}")]
     return "\n".join(lines) + "\n"
 
 

@@ -12,9 +12,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from freeavatar.arkit import INDEX, NAMES
 from gltf_writer import Material, Node, Primitive, linear, write_glb
 from modelling import Pose, joined, primitive, still
+from rig_preview import draw_expression
 from solids import Array, ellipsoid, lathe, rounded, smoothstep, tube
 
 FOLDER: Final = Path(__file__).parents[1] / "rigs" / "pixel"
@@ -254,17 +254,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     size = write_glb(FOLDER / "avatar.glb", nodes(), "CC0-1.0, the FreeAvatar contributors")
     print(f"{FOLDER / 'avatar.glb'}: {size / 1e6:.2f} MB")
-
-    from freeavatar.rig import load_rig
-    from freeavatar_renderer.raster import AvatarRenderer
-
-    rig = load_rig(FOLDER)
-    smile = np.zeros(len(NAMES), np.float32)
-    for name, value in {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.25}.items():
-        smile[INDEX[name]] = value
-    values = rig.pose(rig.from_arkit(smile), np.array([0.30, 0.06, -0.10], np.float32), np.zeros(2, np.float32))
-    picture = AvatarRenderer(rig).render(values)
-    cv2.imwrite(str(FOLDER / "preview.png"), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    draw_expression(FOLDER, {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.25}, (0.30, 0.06, -0.10), (0.0, 0.0))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ import numpy as np
 
 import modelling
 import robot_parts as robot
-from freeavatar.arkit import INDEX, NAMES
 from gltf_writer import Material, Node, Primitive, linear, smooth_normals, write_glb
 from modelling import joined, still
+from rig_preview import draw_expression
 from solids import Array, ellipsoid, lathe, rounded
 
 FOLDER: Final = Path(__file__).parents[1] / "rigs" / "robot"
@@ -107,19 +107,8 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     size = write_glb(FOLDER / "avatar.glb", nodes(), "CC0-1.0, the FreeAvatar contributors")
     print(f"{FOLDER / 'avatar.glb'}: {size / 1e6:.2f} MB")
-
-    import cv2
-
-    from freeavatar.rig import load_rig
-    from freeavatar_renderer.raster import AvatarRenderer
-
-    rig = load_rig(FOLDER)
-    smile = np.zeros(len(NAMES), np.float32)
-    for name, value in {"mouthSmileLeft": 0.6, "mouthSmileRight": 0.6, "browInnerUp": 0.2, "browOuterUpLeft": 0.3, "jawOpen": 0.12}.items():
-        smile[INDEX[name]] = value
-    values = rig.pose(rig.from_arkit(smile), np.array([0.22, 0.02, -0.05], np.float32), np.array([-0.2, 0.0], np.float32))
-    picture = AvatarRenderer(rig).render(values)
-    cv2.imwrite(str(FOLDER / "preview.png"), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    smile = {"mouthSmileLeft": 0.6, "mouthSmileRight": 0.6, "browInnerUp": 0.2, "browOuterUpLeft": 0.3, "jawOpen": 0.12}
+    draw_expression(FOLDER, smile, (0.22, 0.02, -0.05), (-0.2, 0.0))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import cv2
-
 from gltf_writer import Node, write_glb
+from human_bust import TURNS
+from rig_preview import draw_controls
 
 
 def build(
@@ -34,16 +34,30 @@ def build(
     size = write_glb(out / "avatar.glb", tree(), copyright)
     (out / "rig.toml").write_text(rig_toml())
     print(f"{out / 'avatar.glb'}: {size / 1e6:.2f} MB")
-    preview(out, shown)
+    draw_controls(out, shown)
 
 
-def preview(folder: Path, shown: Mapping[str, float]) -> None:
-    """Render preview.png of a rig with some of its controls set."""
-    from freeavatar.rig import load_rig
-    from freeavatar_renderer.raster import AvatarRenderer
+def heading(name: str, comment: Sequence[str], made: str) -> list[str]:
+    """The first lines of a person's rig.toml.
 
-    rig = load_rig(folder)
-    values = rig.neutral()
-    for name, value in shown.items():
-        values[rig.names.index(name)] = value
-    cv2.imwrite(str(folder / "preview.png"), AvatarRenderer(rig).render(values)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    Args:
+        name: the rig's.
+        comment: lines about it.
+        made: what of it is ours.
+    """
+    return [
+        *(f"# {line}" for line in comment),
+        "format = 1", f'name = "{name}"', f'title = "{name.title()}"', 'licence = "CC0-1.0"',
+        f'authors = ["The MakeHuman team (base mesh and targets)", "The FreeAvatar authors ({made})"]',
+        'model = "avatar.glb"', "",
+        "[camera]", "target = [0.0, 0.026, 0.02]", "height = 0.345",
+    ]  # fmt: skip
+
+
+def head_control(turn: str, name: str) -> list[str]:
+    """The lines of the control that turns a person's head: ``turn`` is one of :data:`human_bust.TURNS`."""
+    _, axis, limit = TURNS[turn]
+    return [
+        "[[control]]", f'name = "{name}"', 'region = "head"', f"range = [{-limit}, {limit}]", f'source = "head.{turn.lower()}"',
+        'node = "head"', f'axis = "{axis}"', f"morphs = {{ neck{turn}Plus = 1.0, neck{turn}Minus = -1.0 }}",
+    ]  # fmt: skip

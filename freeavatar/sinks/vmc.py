@@ -19,7 +19,7 @@ Perfect Sync are therefore 0. The root is left to the receiver.
 from collections.abc import Mapping
 from typing import Final
 
-from freeavatar.arkit import EYE_LOOK, NAMES
+from freeavatar.arkit import EYE_LOOK, NAMES, both
 from freeavatar.errors import OutputError
 from freeavatar.quaternion import Quaternion, from_angles, power
 from freeavatar.sinks.osc_packet import bundles, message
@@ -34,27 +34,23 @@ _SIGNS: Final = (1.0, -1.0, -1.0, 1.0)
 """Of x, y, z, w from our axes to Unity's."""
 
 
-def _both(name: str, weight: float = 0.5) -> dict[str, float]:
-    return {f"{name}Left": weight, f"{name}Right": weight}
-
-
 _VOWELS: Final[tuple[Mapping[str, float], ...]] = (
-    {"jawOpen": 1.2, "mouthFunnel": -0.6, "mouthPucker": -0.6, **_both("mouthStretch", -0.3)},
-    {**_both("mouthStretch", 0.5), **_both("mouthDimple", 0.3), "jawOpen": -0.3},
+    {"jawOpen": 1.2, "mouthFunnel": -0.6, "mouthPucker": -0.6, **both("mouthStretch", -0.3)},
+    {**both("mouthStretch", 0.5), **both("mouthDimple", 0.3), "jawOpen": -0.3},
     {"mouthPucker": 1.0, "mouthFunnel": -0.5},
-    {**_both("mouthLowerDown", 0.3), **_both("mouthUpperUp", 0.2), "mouthPucker": -0.5, "mouthFunnel": -0.5},
+    {**both("mouthLowerDown", 0.3), **both("mouthUpperUp", 0.2), "mouthPucker": -0.5, "mouthFunnel": -0.5},
     {"mouthFunnel": 1.0},
 )
 """A, I, U, E, O from ARKit shapes: an approximation of ours, the presets name mouth shapes and not muscles."""
 _MOODS: Final[tuple[Mapping[str, float], ...]] = (
-    _both("mouthSmile"),
-    {**_both("browDown"), **_both("noseSneer", 0.2)},
-    {**_both("mouthFrown"), "browInnerUp": 0.3},
+    both("mouthSmile"),
+    {**both("browDown"), **both("noseSneer", 0.2)},
+    {**both("mouthFrown"), "browInnerUp": 0.3},
 )
 """Joy, anger and sorrow. Nothing that is seen tells fun (relaxed) from joy, so that preset is not sent."""
 _LIDS: Final[tuple[Mapping[str, float], ...]] = ({"eyeBlinkLeft": 1.0}, {"eyeBlinkRight": 1.0})
 """Each lid by itself; ``Blink`` on top would close both twice."""
-_SURPRISE: Final = {**_both("eyeWide", 0.4), "browInnerUp": 0.4}
+_SURPRISE: Final = {**both("eyeWide", 0.4), "browInnerUp": 0.4}
 
 VOCABULARIES: Final[Mapping[str, Mapping[str, Mapping[str, float]]]] = {
     "perfect-sync": {pascal(name): {} if name in EYE_LOOK else {name: 1.0} for name in NAMES},

@@ -98,10 +98,7 @@ class Head:
 
     def express(self, shapes: Mapping[str, float]) -> Floats:
         """(K,) expression weights that come closest to the given ARKit weights."""
-        target = np.zeros(len(arkit.NAMES), np.float32)
-        for name, value in shapes.items():
-            target[arkit.INDEX[name]] = value
-        return np.asarray(np.clip(target @ head_map.from_arkit(self.family, self.names), 0, 1), np.float32)
+        return np.asarray(np.clip(arkit.weights(shapes) @ head_map.from_arkit(self.family, self.names), 0, 1), np.float32)
 
 
 def data_root() -> Path:

@@ -115,10 +115,13 @@ def partner(name: str, names: tuple[str, ...]) -> str | None:
     return next((c for c in candidates if c in names), None)
 
 
+_ONE_AT_A_TIME: Final = ("Ljaw", "Rjaw", *(n for pair in arkit.DIRECTIONS for n in pair))
+"""Directions, in ARKit's names and VALID's."""
+
+
 def twin(name: str, names: tuple[str, ...]) -> str | None:
     """The :func:`partner` that a face moves together with this one; None also where both would cancel, as jaws to both sides."""
-    directions = ("Ljaw", "Rjaw", *(n for pair in arkit.DIRECTIONS for n in pair))
-    return None if name in directions else partner(name, names)
+    return None if name in _ONE_AT_A_TIME else partner(name, names)
 
 
 def random_weights(head: Head, rng: np.random.Generator) -> Floats:

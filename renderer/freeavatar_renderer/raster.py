@@ -288,8 +288,7 @@ def contact_sheet(
     for label, shapes in expressions.items():
         if unknown := shapes.keys() - arkit.INDEX.keys():
             raise RigError(f"expression {label!r} names {', '.join(sorted(unknown))}, which ARKit does not have")
-        weights = np.array([shapes.get(name, 0.0) for name in arkit.NAMES], np.float32)
-        values = rig.pose(rig.from_arkit(weights), np.array(head_pose, np.float32), _gaze(shapes))
+        values = rig.pose(rig.from_arkit(arkit.weights(shapes)), np.array(head_pose, np.float32), _gaze(shapes))
         tiles += [_labelled(renderer.render(values, orbit), label) for orbit in orbits]
     renderer.release()
     return _sheet(tiles, columns or (len(orbits) if len(orbits) > 1 else 0))

@@ -23,10 +23,7 @@ def frame() -> MakeFrame:
         time: float = 0.0,
         tracking: Tracking = Tracking.TRACKED,
     ) -> RigFrame:
-        weights = np.zeros(52, np.float32)
-        for name, value in (shapes or {}).items():
-            weights[arkit.INDEX[name]] = value
-        values = np.zeros(0, np.float32)
+        values, weights = np.zeros(0, np.float32), arkit.weights(shapes or {})
         return RigFrame("none", (), values, weights, np.array(pose, np.float32), np.array(gaze, np.float32), 0.5, time, 0, tracking)
 
     return make

@@ -22,10 +22,7 @@ GREY = np.full((64, 64, 3), 128, np.uint8)
 
 
 def shapes(**values: float) -> np.ndarray:
-    weights = np.zeros(52, np.float32)
-    for name, value in values.items():
-        weights[arkit.INDEX[name]] = value
-    return weights
+    return arkit.weights(values)
 
 
 def expression(read: np.ndarray) -> Expression:

@@ -14,7 +14,7 @@ from freeavatar_renderer.performance import glance, lidded, possible, random_sce
 from measure.tables import Table
 
 from . import sheets
-from .subjects import Desk, Portrait, weights_of
+from .subjects import Desk, Portrait
 
 
 def _pair(*names: str, value: float = 1.0) -> dict[str, float]:
@@ -85,7 +85,7 @@ def nearest(embedding: NDArray[np.floating], who: Sequence[str] | NDArray[np.str
 def _gallery(desk: Desk, people: Sequence[tuple[str, Head]], rigs: Sequence[Rig], rng: np.random.Generator) -> Iterator[Portrait]:
     for rig in rigs:
         for name, shapes in EXPRESSIONS.items():
-            yield desk.studio.avatar(rig, weights_of(shapes), tuple(rng.normal(0, (0.12, 0.08, 0.05))), name)
+            yield desk.studio.avatar(rig, arkit.weights(shapes), tuple(rng.normal(0, (0.12, 0.08, 0.05))), name)
     for kind, head in people:
         for name, shapes in EXPRESSIONS.items():
             if _can(head, shapes):

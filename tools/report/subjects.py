@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from freeavatar import arkit
 from freeavatar.encoder import Encoder
 from freeavatar.face import FaceTracker
 from freeavatar.rig import Rig
@@ -144,8 +143,3 @@ class Desk:
                     yield kind, head
                 if len(seen) == count:
                     break
-
-
-def weights_of(shapes: dict[str, float]) -> Floats:
-    """(52,) ARKit weights by name."""
-    return np.array([shapes.get(name, 0.0) for name in arkit.NAMES], np.float32)
