@@ -177,6 +177,8 @@ def test_the_quick_run_fills_both_reports(data_root: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "r.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} in the report"))
     assert report["movement"]["rows"].keys() >= {"FreeAvatar feature", "MediaPipe scores, calibrated"}
+    bound = report["movement"]["rows"]["the true surface itself, calibrated"]
+    assert all(bound[region] > max(0.9, report["movement"]["rows"]["FreeAvatar feature, calibrated"][region]) for region in REGIONS)
     assert report["triplets"]["rows"]["triplets"]["all"] > 0
     markdown = (tmp_path / "r.md").read_text()
     assert all(f"### {report[name]['title']}" in markdown for name in ("movement", "groups", "leakage", "triplets", "gaze", "identity"))

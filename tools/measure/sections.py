@@ -18,6 +18,7 @@ from .metrics import Array
 from .pictures import YAWS, Rows
 from .readings import read
 from .regions import region_grams
+from .surface import POINTS, surfaces
 from .tables import Line, Table, Value
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -48,16 +49,19 @@ _CLOSED: Final = 0.6
 def movement(bench: Bench) -> Table:
     """Skin movement explained, by region."""
     train, test = bench.rows("training"), bench.rows("held_out")
-    heads = [load_valid(str(name)) for name in np.unique([*train["person"], *test["person"]])]
-    grams, morphs = region_grams(heads), len(heads[0].names)
+    heads = {str(name): load_valid(str(name)) for name in np.unique([*train["person"], *test["person"]])}
+    grams, morphs = region_grams(heads.values()), len(next(iter(heads.values())).names)
 
     def side(rows: Rows, key: str, calibrate: bool) -> tuple[Array, Array, NDArray[np.str_]]:
         calm, x = rows["place"][:, 0] == 1, rows[key].astype(np.float64)
         x = metrics.calibrated(x, rows["person"], calm) if calibrate else x
         return x[~calm], rows["weights"][~calm, :morphs].astype(np.float64), rows["person"][~calm]
 
+    for rows in (train, test):
+        rows["surface"] = surfaces(heads, rows["person"], rows["weights"][:, :morphs].astype(np.float64))
     result = {}
-    for name, key in ((f"{OURS} feature", "our_feature"), (f"{OURS} embedding", "our_embedding"), (f"{PEER} scores", "peer")):
+    readers = ((f"{OURS} feature", "our_feature"), (f"{OURS} embedding", "our_embedding"), (f"{PEER} scores", "peer"))
+    for name, key in (*readers, ("the true surface itself", "surface")):
         for suffix, calibrate in (("", False), (", calibrated", True)):
             x, y, people = side(train, key, calibrate)
             unseen, truth, _ = side(test, key, calibrate)
@@ -72,7 +76,9 @@ def movement(bench: Bench) -> Table:
         f"Share of the true skin displacement that a ridge regression from features to VALID's morph weights explains: fitted on "
         f"{len(np.unique(train['person']))} training people, scored on {len(np.unique(test['person']))} held-out ones "
         f"({bench.size.expressions} pictures each of one to five random morphs). 0 is as good as guessing the mean, and a face not "
-        f"found counts as that. Calibrated: the mean feature of {bench.size.neutrals} neutral pictures of the person is subtracted.",
+        f"found counts as that. Calibrated: the mean feature of {bench.size.neutrals} neutral pictures of the person is subtracted. "
+        f"The last rows read {POINTS} points of the true surface instead of a picture: how far a linear reading can come that does not "
+        f"know the person, since brows rest higher on one than they rise on another.",
         result, lines,
     )  # fmt: skip
 
