@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -15,18 +15,21 @@ import numpy as np
 from freeavatar import arkit
 from freeavatar.animator import Animator
 from freeavatar.calibration import CalibrationError, Calibrator, measure_neutral, measure_range, with_gains
-from freeavatar.encoder import Encoder
 from freeavatar.errors import SourceError
 from freeavatar.face import FaceTracker
 from freeavatar.interrupt import stop_on
+from freeavatar.pacing import SystemClock, attended, until
 from freeavatar.pipeline import load_models
 from freeavatar.profiles import DEFAULT_USER, Neutral, Profile, load_profile, profile_path, save_profile
 from freeavatar.rig import ANIMATOR, Rig, load_rig
+from freeavatar.slots import newest
 from freeavatar.sources import Source, open_source
-from freeavatar.types import Expression
+from freeavatar.types import Expression, FaceCrop, Frame
 
 FILE: Final = "file"
 """What stands for the camera where a video is played."""
+_IDLE: Final = 1 / 30
+"""Seconds after which a camera that delivers nothing is looked after."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def calibrate(
 ) -> Summary:
     """Measure a person's neutral face and, if wanted, range of motion, and keep them as a profile.
 
-    All times are the source's own. What an older profile says besides is kept.
+    All times are the source's own. A camera that is lost in between is waited for, and what it cut short starts anew. What an
+    older profile says besides is kept.
 
     Args:
         spec: camera number or video.
@@ -92,22 +96,19 @@ def calibrate(
             raise SourceError(f"{spec}: is no moving picture; expected a camera or a video")
         path = profile_path(user, camera_key(source))
         old = load_profile(path) if os.path.exists(path) else Profile()
-        reader = _Reader(source, encoder, stack.enter_context(FaceTracker(size=encoder.size)), stop)
+        tracker = stack.enter_context(FaceTracker(size=encoder.size))
+        reader = Reader(stack.enter_context(_frames(source, stop, say)), source, tracker.track, encoder.encode, stop, say)
         for left in _seconds(countdown):
-            if not stop.is_set():
-                say(f"face at rest, eyes on the screen: {left:g}")
-                reader.read(left % 1 or 1.0)
-        if not stop.is_set():
-            say("hold still")
-        faces = reader.read(seconds)
+            reader.read(left % 1 or 1.0, f"face at rest, eyes on the screen: {left:g}")
+        faces = reader.read(seconds, "hold still")
         if stop.is_set():
             return Summary(str(path), 0, 0, time.perf_counter() - start, True)
         neutral = measure_neutral(faces, encoder.sha256)
         profile = replace(old, user=user, camera=camera_key(source), neutral=neutral)
         ranges = 0
         if range_of_motion:
-            say(f"now move all you can for {motion:g} s: blink, raise and lower the brows, smile, frown, pout, open wide, puff")
-            seen = reader.read(motion)
+            moves = "blink, raise and lower the brows, smile, frown, pout, open wide, puff"
+            seen = reader.read(motion, f"now move all you can for {motion:g} s: {moves}")
             if stop.is_set():
                 return Summary(str(path), 0, 0, time.perf_counter() - start, True)
             profile, ranges = widen(profile, neutral, avatars, animator, [face for face in seen if face is not None])
@@ -134,30 +135,72 @@ def widen(profile: Profile, neutral: Neutral, rigs: Sequence[Rig], animator: Ani
     return replace(profile, arkit=shapes, avatars=avatars), count
 
 
-class _Reader:
-    """Reads expressions for a while of the source's own time, one while after the other."""
+class Reader:
+    """Reads expressions for a while of the source's own time, one while after the other.
 
-    def __init__(self, source: Source, encoder: Encoder, tracker: FaceTracker, stop: Event) -> None:
-        self._name, self._encoder, self._tracker, self._stop = source.name, encoder, tracker, stop
-        self._frames = iter(source)
-        self._step = 1 / source.rate if source.rate > 0 else 0.0
-        self._until: float | None = None
+    Args:
+        frames: the source's frames until ``stop``; without a picture while a camera delivers none.
+        source: where they come from.
+        track: finds the face.
+        encode: reads it.
+        stop: set when the person has had enough.
+        say: called with what the person is to do.
+    """
 
-    def read(self, seconds: float) -> list[Expression | None]:
-        """What is read in that time; less when interrupted.
+    def __init__(
+        self,
+        frames: Iterator[Frame],
+        source: Source,
+        track: Callable[[Frame], FaceCrop | None],
+        encode: Callable[[list[FaceCrop]], list[Expression]],
+        stop: Event,
+        say: Callable[[str], None],
+    ) -> None:
+        self._frames, self._track, self._encode, self._stop, self._say = frames, track, encode, stop, say
+        self._name, self._step = source.name, 1 / source.rate if source.rate > 0 else 0.0
+        self._end: float | None = None
+
+    def read(self, seconds: float, task: str) -> list[Expression | None]:
+        """What is read in that time, frame by frame; less once it is to stop.
+
+        Args:
+            seconds: how long. Where a camera was lost in between, that long from when it is back.
+            task: what the person is to do.
 
         Raises:
             CalibrationError: the source ended.
         """
         faces: list[Expression | None] = []
-        for frame in self._frames:
-            if not faces:
-                self._until = (frame.time if self._until is None else self._until) + seconds
-            crop = self._tracker.track(frame)
-            faces.append(self._encoder.encode([crop])[0] if crop else None)
-            if self._stop.is_set() or frame.time + self._step >= (self._until or 0.0):
+        told = False
+        while not self._stop.is_set():
+            frame = next(self._frames, None)
+            if frame is None:
+                break
+            if not frame.image.size:
+                faces, told, self._end = [], False, None
+                continue
+            if not told:
+                self._say(task)
+                self._end = (frame.time if self._end is None else self._end) + seconds
+                told = True
+            crop = self._track(frame)
+            faces.append(self._encode([crop])[0] if crop else None)
+            if frame.time + self._step >= (self._end or 0.0):
                 return faces
+        if self._stop.is_set():
+            return faces
         raise CalibrationError(f"{self._name} ended too soon; expected {seconds:g} s more of it")
+
+
+@contextmanager
+def _frames(source: Source, stop: Event, say: Callable[[str], None]) -> Iterator[Iterator[Frame]]:
+    """A camera's newest frames, read in a thread of their own as it may hang; every frame of a video."""
+    clock = SystemClock()
+    if not source.live:
+        yield iter(source)
+        return
+    with newest(source, _IDLE) as pictures:
+        yield attended(until(pictures, clock, stop, None), source, clock, say)
 
 
 def _seconds(countdown: float) -> Iterator[float]:

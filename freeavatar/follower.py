@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from freeavatar.encoder import Encoder
 from freeavatar.face import alignment
 from freeavatar.face.pose import pose_in_frame
-from freeavatar.filters import Balance, RotationOneEuro
-from freeavatar.quaternion import from_angles, to_angles
 from freeavatar.rotation import angles, matrix
 from freeavatar.stopwatch import Stopwatch
 from freeavatar.types import Expression, FaceCrop, Frame, Vector
@@ -33,8 +31,6 @@ TRUST: Final = 0.6
 """Share of an estimated displacement that moves the next crop: a crop that trembles with the estimate makes features tremble."""
 LEARNT: Final = 0.25
 """Share of what MediaPipe's look at the face changes in the encoder's own ideas of place and pose."""
-_STEADY: Final = Balance(1.0, 10.0)
-"""Of the filter on the encoder's head rotation, which trembles by 0.7 degrees where MediaPipe's hardly does."""
 _EASE: Final = 1.0
 """Seconds in which such a change of the head's pose is made, so that nothing jumps."""
 
@@ -66,7 +62,6 @@ class Follower:
         self._time = -math.inf
         self._bias = np.zeros(4)  # what the encoder says of a crop that is ideal
         self._offset: NDArray[np.float64] | None = None  # yaw, pitch, roll, x, y, z: from the encoder's head pose to the tracker's
-        self._steady = RotationOneEuro(_STEADY)
         self._wanted = np.zeros(6)  # where that offset is on its way to
 
     def __call__(self, frame: Frame) -> Expression | None:
@@ -125,8 +120,7 @@ class Follower:
         The encoder's, in every frame: the tracker's, seen once a second, differs by a few degrees and would make the head jump.
         """
         assert self._offset is not None
-        yaw, pitch, roll = angles(matrix(*self._offset[:3]) @ matrix(*own[:3]))
-        turn = to_angles(self._steady(from_angles(yaw, pitch, roll), expression.time))
+        turn = angles(matrix(*self._offset[:3]) @ matrix(*own[:3]))
         return replace(expression, head_pose=np.array([*turn, *(own[3:] + self._offset[3:])], np.float32))
 
     def _pose(self, expression: Expression, crop: Vector, frame: Frame) -> Vector:

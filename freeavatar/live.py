@@ -148,14 +148,13 @@ def live(
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on(signal.SIGINT, signal.SIGTERM))
         avatars = load_rigs(rigs)
-        names = [avatar.name for avatar in avatars]
         filters = load_smoothing(smoothing)
         filters.check(avatars)
-        network = stack.enter_context(open_targets(targets, names, clock.now, say))
+        network = stack.enter_context(open_targets(targets, {avatar.name: avatar.names for avatar in avatars}, clock.now, say))
         encoder, animator = load_models(provider=provider)
         source = stack.enter_context(open_source(spec, loop=loop, mode=mode, report=say))
         tracker = stack.enter_context(FaceTracker(still=source.still, size=encoder.size, face=face))
-        person = find_profile(profile, camera_key(source), encoder.sha256)
+        person = find_profile(profile, camera_key(source), encoder.sha256, say)
         performers = [
             Performer(
                 avatar,
@@ -174,6 +173,7 @@ def live(
 
         # Stills have nothing to follow; of several faces the tracker must see every frame to keep them apart.
         perceive = Follower(tracker, encoder, watch, every=0.0 if source.still or face is not None else EVERY)
+        names = [avatar.name for avatar in avatars]
         say(f"{source.name} drives {', '.join(names)}: {', '.join(f'{o.name} to {o.target}' for o in outlets)}; Ctrl-C ends")
         pictures = stack.enter_context(newest(due(source, clock, stop), _IDLE))
         stack.callback(stop.set)  # ends the wait for the next frame
@@ -274,8 +274,10 @@ def open_local(
             shown = VirtualCameraSink(rigs[0], screen.size, source.rate or NOMINAL_RATE, screen.beside, screen.device, mirror)
             outlets.append(Outlet(stack.enter_context(shown), lambda moment: moment, now, say))
         if record is not None:
-            sizes = {"feature_size": encoder.feature_size, "embedding_size": encoder.embedding_size}
-            take = RecordingSink(record, rigs, **sizes, encoder_sha256=encoder.sha256, source=source.name, rate=source.rate)
+            take = RecordingSink(
+                record, rigs, feature_size=encoder.feature_size, embedding_size=encoder.embedding_size,
+                encoder_sha256=encoder.sha256, source=source.name, rate=source.rate, mirror=mirror,
+            )  # fmt: skip
             outlets.append(Outlet(stack.enter_context(take), lambda moment: replace(moment, picture=None), now, say, depth=_KEPT))
         stack.pop_all()  # from now on each sink is its outlet's
     return outlets

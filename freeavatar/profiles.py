@@ -6,10 +6,9 @@ One file holds the person's neutral face, which suits every avatar, and adjustme
 of each avatar. Files are read strictly and written whole.
 """
 
-import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import pi
@@ -31,7 +30,6 @@ NO_USER: Final = "none"
 """The name that stands for no profile at all."""
 _MAX_TOML: Final = 1 << 20
 _MAX_POINTS: Final = 32
-_LOG: Final = logging.getLogger("freeavatar")
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Adjustment:
         gain: factor, 0 to 10.
         offset: added after that, in the control's unit, -10 to 10.
         curve: exponent on the share of the way from rest to the end, 0.1 to 10; or points (share in, share out) joined by
-            straight lines, the first numbers rising.
+            straight lines, the first numbers rising from (0, 0): rest stays rest.
         range: lowest and highest value that is let through; None for the control's own range.
     """
 
@@ -113,15 +111,16 @@ def profile_path(user: str, camera: str) -> Path:
     return config_folder() / "profiles" / user / f"{stem}.toml"
 
 
-def find_profile(user: str | None, camera: str, encoder_sha256: str) -> Profile:
+def find_profile(user: str | None, camera: str, encoder_sha256: str, say: Callable[[str], None] = lambda _: None) -> Profile:
     """The profile to use.
 
-    A neutral that was taken with another encoder is left out, with a line in the log; the adjustments stay.
+    A neutral that was taken with another encoder is left out; the adjustments stay.
 
     Args:
         user: the profile's name; None takes the default one if there is one, else an empty one; ``none`` an empty one.
         camera: name of the camera.
         encoder_sha256: the encoder in use.
+        say: called with a line if the neutral is left out.
 
     Raises:
         SettingsError: a named profile is missing, or the file is not understood.
@@ -135,9 +134,11 @@ def find_profile(user: str | None, camera: str, encoder_sha256: str) -> Profile:
         raise SettingsError(f"{path}: no profile {user!r} for {camera}; make it with  freeavatar calibrate --profile {user}")
     profile = load_profile(path)
     if profile.neutral is not None and profile.neutral.encoder_sha256 != encoder_sha256:
-        made = profile.neutral.encoder_sha256
-        _LOG.warning("%s: its neutral face was taken with the encoder %.12s..., not with %.12s..., and is left out; "
-                     "run  freeavatar calibrate  again (gains stay)", path, made, encoder_sha256)  # fmt: skip
+        made, used = profile.neutral.encoder_sha256[:12], encoder_sha256[:12]
+        say(
+            f"{path}: its neutral face was taken with the encoder {made}..., not with {used}..., and is left out; "
+            "run  freeavatar calibrate  again (gains stay)"
+        )
         return replace(profile, neutral=None)
     return profile
 
@@ -229,8 +230,12 @@ def _adjustment(table: Table) -> Adjustment:
     curve: float | tuple[tuple[float, float], ...]
     if table.holds("curve", list):
         curve = tuple((share, answer) for share, answer in table.rows("curve", 2, 0.0, 1.0))
+        if curve and curve[0][0] > 0:
+            curve = ((0.0, 0.0), *curve)
         if not 2 <= len(curve) <= _MAX_POINTS or any(a[0] >= b[0] for a, b in pairwise(curve)):
             raise table.error(f"curve needs 2 to {_MAX_POINTS} points whose first numbers rise")
+        if curve[0] != (0.0, 0.0):
+            raise table.error(f"curve starts at [0, {curve[0][1]:g}], which makes rest jump; let it start at [0, 0] and set offset instead")
     else:
         curve = table.number("curve", 1.0, 0.1, 10.0)
     limits = None

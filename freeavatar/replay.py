@@ -71,19 +71,19 @@ def replay(
     clock = clock or SystemClock()
     take = read_take(folder)
     places = choose(take, rig)
-    names = tuple(take.rigs[place].name for place in places)
+    rigs = {take.rigs[place].name: take.rigs[place].controls for place in places}
     count = 0
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on(signal.SIGINT, signal.SIGTERM))
-        outlets = stack.enter_context(open_targets(targets, names, clock.now, say, depth=_DEPTH))
-        say(f"{folder} drives {', '.join(names)}: {', '.join(f'{o.name} to {o.target}' for o in outlets)}; Ctrl-C ends")
+        outlets = stack.enter_context(open_targets(targets, rigs, clock.now, say, depth=_DEPTH))
+        say(f"{folder} drives {', '.join(rigs)}: {', '.join(f'{o.name} to {o.target}' for o in outlets)}; Ctrl-C ends")
         for moment in due(take.moments(), clock, stop):
             chosen = replace(moment, rows=tuple(moment.rows[place] for place in places))
             for outlet in outlets:
                 outlet.write(chosen)
             count += 1
     sinks = tuple(Delivery(o.name, o.target, o.sent, o.dropped, o.watch.summary()) for o in outlets)
-    return Summary(str(folder), names, count, take.complete, sum(sink.unsent for sink in sinks), sinks, ())
+    return Summary(str(folder), tuple(rigs), count, take.complete, sum(sink.unsent for sink in sinks), sinks, ())
 
 
 def export(folder: Path, outputs: Sequence[Path], rig: str | None = None) -> Summary:

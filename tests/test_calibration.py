@@ -1,10 +1,13 @@
 """Calibration: rest becomes rest, ends stay reachable, bad neutrals are refused, profiles survive people and strangers."""
 
-import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 from freeavatar import pipeline
 from freeavatar.animator import Animator
 from freeavatar.arkit import INDEX, MIRROR, NAMES
-from freeavatar.calibrate import calibrate
+from freeavatar.calibrate import Reader, calibrate
 from freeavatar.calibration import CalibrationError, Calibrator, measure_neutral, measure_range, with_gains
 from freeavatar.demo import CLIP
 from freeavatar.encoder import Encoder
@@ -25,7 +28,7 @@ from freeavatar.quaternion import from_angles, multiply, to_angles
 from freeavatar.rig import Rig, load_rig
 from freeavatar.sources import open_source
 from freeavatar.toml_file import SettingsError
-from freeavatar.types import Expression, FaceCrop, RigFrame
+from freeavatar.types import Expression, FaceCrop, Frame, RigFrame
 
 SHA = "ab" * 32
 
@@ -259,12 +262,12 @@ def test_a_folder_that_cannot_be_looked_into_holds_no_profile(config: Path, monk
         find_profile("\U00020000" * 64, "camera 0", SHA)
 
 
-def test_another_encoder_loses_its_neutral_but_keeps_its_gains(caplog: pytest.LogCaptureFixture) -> None:
+def test_another_encoder_loses_its_neutral_but_keeps_its_gains() -> None:
     save_profile(FULL)
-    with caplog.at_level(logging.WARNING, "freeavatar"):
-        profile = find_profile("anna", "camera 0", "cd" * 32)
+    said: list[str] = []
+    profile = find_profile("anna", "camera 0", "cd" * 32, said.append)
     assert profile.neutral is None and profile.arkit == FULL.arkit and profile.avatars == FULL.avatars
-    assert "taken with the encoder abababababab" in caplog.text and "calibrate" in caplog.text
+    assert len(said) == 1 and "taken with the encoder abababababab" in said[0] and "calibrate" in said[0]
 
 
 @pytest.mark.parametrize("user", ["", "..", "../x", "a/b", "a\\b", "none", "x" * 65, "a\0b", "a b"])
@@ -287,6 +290,8 @@ def test_cameras_of_any_name_stay_in_the_folder(camera: str) -> None:
         ("format = 1\n[arkit.jawOpen]\ngain = -1", "from 0 to 10"), ("format = 1\n[arkit.jawOpen]\ngian = 1", "unknown key 'gian'"),
         ("format = 1\n[avatars.tiny.lids]\ncurve = [[0, 0], [0, 1]]", "first numbers rise"),
         ("format = 1\n[avatars.tiny.lids]\ncurve = [[0, 0], [2, 1]]", "expected a number from 0 to 1"),
+        ("format = 1\n[avatars.tiny.lids]\ncurve = [[0, 0.2], [1, 1]]", "makes rest jump"),
+        ("format = 1\n[avatars.tiny.lids]\ncurve = []", "needs 2 to 32 points"),
         ("format = 1\n[avatars.tiny.lids]\nrange = [1, 0]", "the lower first"), ("format = 1\narkit = 3", "expected a table"),
         ("format = 1\n[neutral]\ngaze = [0, 0]", "head_pose|feature"), ("format = 1\n[avatars.tiny]\nlids = 2", "expected a table"),
     ],
@@ -295,6 +300,16 @@ def test_a_profile_that_is_not_understood_is_refused(tmp_path: Path, text: str, 
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(SettingsError, match=reason):
         load_profile(tmp_path / "x.toml")
+
+
+def test_a_curve_starts_at_rest_written_or_not(rig: Rig, animator: Animator, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("format = 1\n[avatars.tiny.jawSide]\ncurve = [[0.5, 0.8], [1, 1]]")
+    curve = load_profile(tmp_path / "x.toml").avatars["tiny"]["jawSide"].curve
+    assert curve == ((0.0, 0.0), (0.5, 0.8), (1.0, 1.0))
+    bend = adjusted(rig, animator, jawSide=Adjustment(curve=curve))
+    path = [bend(row(rig, {"jawSide": x}))["jawSide"] for x in np.linspace(-1, 1, 201)]
+    assert path[100] == 0 and max(abs(b - a) for a, b in pairwise(path)) < 0.02, "no jump"
+    assert path[25] == pytest.approx(-0.9) and path[125] == pytest.approx(0.4)
 
 
 @given(st.data())
@@ -363,6 +378,72 @@ def test_the_job_counts_down_and_measures_the_range(clip: Path, rig: Rig, monkey
     done = calibrate(clip, ["tiny"], range_of_motion=True, countdown=0.03, seconds=0.27, motion=0.8, say=said.append)
     assert done.ranges == 1 and said[:2] == ["face at rest, eyes on the screen: 0.03", "hold still"] and said[2].startswith("now move")
     assert find_profile(None, "file", Encoder.load().sha256).avatars == {"tiny": {"smileLeft": Adjustment(1.25)}}
+
+
+def seen(times: Sequence[float | None]) -> Iterator[Frame]:
+    """Frames of a camera, and one without a picture where it delivered none."""
+    for i, time in enumerate(times):
+        yield Frame(np.zeros((0, 0, 3) if time is None else (2, 2, 3), np.uint8), time or 0.0, i)
+
+
+class Eyes:
+    """What a reader needs besides frames; every picture holds a face."""
+
+    def __init__(self, times: Sequence[float | None]) -> None:
+        self.said, self.stop = list[str](), Event()
+        source: Any = SimpleNamespace(name="camera 0", rate=8.0)
+        crop: Any = object()
+        self.reader = Reader(seen(times), source, lambda frame: crop, lambda crops: [face()], self.stop, self.said.append)
+
+
+def test_whiles_follow_each_other_without_a_gap() -> None:
+    eyes = Eyes([10 + i / 8 for i in range(7)])
+    assert len(eyes.reader.read(0.375, "one")) == 3 and len(eyes.reader.read(0.25, "two")) == 2
+    assert eyes.said == ["one", "two"]
+    with pytest.raises(CalibrationError, match="camera 0 ended too soon; expected 1 s more"):
+        eyes.reader.read(1.0, "three")
+
+
+def test_a_camera_that_is_lost_starts_the_while_anew() -> None:
+    eyes = Eyes([*(10 + i / 8 for i in range(4)), None, None, *(20 + i / 8 for i in range(6))])
+    assert len(eyes.reader.read(0.25, "get ready")) == 2
+    assert len(eyes.reader.read(0.5, "hold still")) == 4, "from when it is back, and nothing from before"
+    assert eyes.said == ["get ready", "hold still", "hold still"]
+    assert len(eyes.reader.read(0.25, "move")) == 2
+
+
+def test_whoever_stops_is_not_told_that_the_camera_ended() -> None:
+    eyes = Eyes([10.0])
+    eyes.stop.set()
+    assert eyes.reader.read(5.0, "hold still") == []
+
+
+@pytest.mark.usefixtures("tiny_weights", "tracked")
+def test_a_camera_that_hangs_does_not_hold_up_the_end(rig: Rig, monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
+    """Its thread is left in the driver."""
+    gate = Event()
+
+    class Hanging:
+        def isOpened(self) -> bool:
+            return True
+
+        def read(self) -> tuple[bool, Any]:
+            gate.wait(60)
+            return False, None
+
+        def get(self, prop: int, /) -> float:
+            return 0.0
+
+        def release(self) -> None: ...
+
+    monkeypatch.setattr("freeavatar.calibrate.load_rig", lambda _: rig)
+    _calm(monkeypatch)
+    monkeypatch.setattr("freeavatar.sources.camera._open", lambda number, mode: Hanging())
+    monkeypatch.setattr("freeavatar.pacing._FIRST_PICTURE", 0.0)
+    with pytest.raises(SourceError, match="delivered no picture"):
+        calibrate("0", ["tiny"])
+    gate.set()
+    assert not config.exists()
 
 
 @pytest.mark.slow

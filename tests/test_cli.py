@@ -37,6 +37,17 @@ def only_error(capsys: pytest.CaptureFixture[str]) -> str:
     return err
 
 
+def test_each_action_on_a_rig_lists_its_own_options(capsys: pytest.CaptureFixture[str]) -> None:
+    for action, own, other in (
+        ("check", "--pictures", "--output"),
+        ("import", "--output", "--pictures"),
+        ("export", "--output", "--pictures"),
+    ):
+        assert ended("rig", action, "--help") == 0
+        text = capsys.readouterr().out
+        assert "usage: freeavatar rig " + action in text and own in text and other not in text
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(command, "--help") == 0
@@ -79,6 +90,8 @@ def test_a_typo_is_answered_with_a_guess(capsys: pytest.CaptureFixture[str]) -> 
         (("live", "--source", "no.mp4", "--ifacialmocap-listen", "127.0.0.1:49983"), "--ifacialmocap HOST:PORT"),
         (("live", "--source", "no.mp4", "--vmc", "127.0.0.1:9", "--osc-prefix", "/me"), "--osc HOST:PORT"),
         (("live", "--source", "no.mp4", "--osc-prefix", "/me"), "no.mp4"),
+        (("live", "--source", "no.mp4", "--names", "no.toml"), "no.toml"),
+        (("live", "--source", "no.mp4", "--names", "a.toml", "--live-link", "127.0.0.1:9"), "--osc HOST:PORT or --vmc HOST:PORT"),
         (("calibrate", "--source", "no.mp4"), "no.mp4"),
         (("replay", "no_take"), "no_take"),
         (("rig", "check", "."), "rig.toml"),
@@ -119,9 +132,8 @@ def test_live_sends_bundles_and_sums_up(clip: Path, capsys: pytest.CaptureFixtur
         listener.bind(("127.0.0.1", 0))
         listener.settimeout(5)
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        assert (
-            main(["live", "--source", str(clip), "--rig", "human", "--osc", address, "--osc-prefix", "/me", "--frames", "3", "--json"]) == 0
-        )
+        options = ["--osc", address, "--osc-prefix", "/me", "--loop", "--frames", "3", "--json"]
+        assert main(["live", "--source", str(clip), "--rig", "human", *options]) == 0
         bundles = [listener.recv(65536) for _ in range(3)]
     assert all(bundle.startswith(b"#bundle\0") and b"/me/jawOpen\0" in bundle and b"/me/tracking\0" in bundle for bundle in bundles)
     summary = json.loads(capsys.readouterr().out)
@@ -134,8 +146,8 @@ def test_several_rigs_are_driven_recorded_and_replayed(
     rigs: list[str], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     take, curves = tmp_path / "take", tmp_path / "robot.csv"
-    options = ["--osc", "127.0.0.1:9@10", "--profile", "none", "--record", str(take)]
-    assert main(["live", "--source", str(clip), *rigs, *options, "--frames", "4", "--json"]) == 0
+    options = ["--osc", "127.0.0.1:9@10", "--profile", "none", "--mirror", "--record", str(take)]
+    assert main(["live", "--source", str(clip), *rigs, *options, "--loop", "--frames", "4", "--json"]) == 0
     done = json.loads(capsys.readouterr().out)
     sinks = {sink["target"]: sink for sink in done["sinks"]}
     assert done["rigs"] == ["human", "robot"] and sinks.keys() == {
@@ -144,6 +156,7 @@ def test_several_rigs_are_driven_recorded_and_replayed(
         str(take),
     }
     assert sinks[str(take)]["sent"] == 4 and sinks["127.0.0.1:9/freeavatar/human"]["sent"] < 4
+    assert json.loads((take / "take.json").read_text())["mirror"] is True
     assert main(["replay", str(take), "--rig", "robot", "-o", str(curves), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["moments"] == 4 and len(curves.read_text().splitlines()) == 5
     assert main(["replay", str(take), "--vmc", "127.0.0.1:9", "--json"]) == 0

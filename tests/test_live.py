@@ -28,8 +28,11 @@ from freeavatar.pacing import attended, due, until
 from freeavatar.presence import Loss, Presence
 from freeavatar.profiles import Profile
 from freeavatar.rig import Rig
+from freeavatar.sinks.live_link import LiveLinkSink
 from freeavatar.sinks.moment import Moment
+from freeavatar.sinks.osc import OscSink
 from freeavatar.sinks.outlet import Outlet, running
+from freeavatar.sinks.vrchat import VrchatSink
 from freeavatar.sources import Source
 from freeavatar.sources import camera as camera_module
 from freeavatar.stopwatch import Stopwatch
@@ -82,6 +85,18 @@ class FakeOutlet:
 
     def write(self, moment: Moment) -> None:
         self.moments.append(moment)
+
+
+class FakeSink:
+    name, target, sent, dropped = "fake", "nowhere", 0, 0
+
+    def write(self, row: RigFrame) -> None:
+        self.sent += 1
+
+    def __enter__(self) -> "FakeSink":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 class FakeAnimator:
@@ -250,6 +265,38 @@ def test_a_camera_of_one_frame_a_second_does_not_stall(rig: Rig) -> None:
     assert session.said == []
 
 
+@pytest.mark.parametrize("rate", [1.0, 5.0, 60.0, 240.0])
+def test_a_rig_follows_a_camera_of_any_rate(rig: Rig, rate: float) -> None:
+    session = Session(rig, FakeSource([], live=True))
+    done = session(arriving=shots(session, round(max(3 * rate, 4)), rate=rate))
+    path = [moment.rows[0]["smileLeft"] for moment in session.outlet.moments]
+    assert done.skipped == 0 and path == sorted(path) and path[-1] == pytest.approx(0.5, abs=0.01)
+    assert path[min(round(0.4 * rate), 1)] > 0.1, "within half a second, or with the first frame after it"
+
+
+@pytest.mark.parametrize("jump", [0.0, -0.5, -60.0, 60.0, -1e6, 1e6])
+def test_a_camera_whose_clock_jumps_goes_on(rig: Rig, jump: float) -> None:
+    """The computer slept, or its clock was set: nothing is lost but the way back to the face, and a rate is kept."""
+    session = Session(rig, FakeSource([], live=True))
+    sink = FakeSink()
+    limited = Outlet(sink, lambda moment: moment.rows[0], session.clock.now, session.said.append, rate=15)
+
+    def arriving() -> Iterator[Frame]:
+        yield from shots(session, 60)
+        session.clock.time += jump
+        yield from shots(session, 30, start=60)
+
+    performer = performs(rig)
+    arriving_ = attended(arriving(), session.source, session.clock, session.said.append)
+    with running([limited]):
+        done = run(arriving_, session.perceive, [performer], [session.outlet, limited], session.clock)  # type: ignore[list-item]
+    rows = [moment.rows[0] for moment in session.outlet.moments]
+    assert done.frames == done.faces == len(rows) == 90 and session.said == []
+    assert all(np.isfinite(row.values).all() for row in rows)
+    assert max(abs(a["smileLeft"] - b["smileLeft"]) for a, b in pairwise(rows[10:])) < 0.1 and rows[-1]["smileLeft"] == pytest.approx(0.5)
+    assert limited.sent + limited.dropped == pytest.approx(45, abs=2), "half of the frames, before the jump and after"
+
+
 def test_a_camera_that_never_delivers_is_an_error(rig: Rig) -> None:
     session = Session(rig, FakeSource([], live=True))
     with pytest.raises(SourceError, match="delivered no picture for 10 s"):
@@ -301,18 +348,11 @@ def test_rigs_are_loaded_once_each() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
 def test_two_hundred_thousand_frames_leave_memory_flat(rig: Rig) -> None:
-    class Sink:
-        name, target, sent, dropped = "fake", "nowhere", 0, 0
-
+    class Failing(FakeSink):
         def write(self, row: RigFrame) -> None:
-            self.sent += 1
+            super().write(row)
             if self.sent % 1000 == 0:
                 raise OSError("now and then it fails")
-
-        def __enter__(self) -> "Sink":
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
 
     def used() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -328,7 +368,8 @@ def test_two_hundred_thousand_frames_leave_memory_flat(rig: Rig) -> None:
                 marks.append(used())
             yield Frame(np.zeros((120, 160, 3), np.uint8), session.clock.time, i) if i % 5000 < 4900 else None
 
-    outlets = [Outlet(Sink(), lambda moment: moment.rows[0], session.clock.now, session.said.append) for _ in range(3)]
+    sinks = [Failing(), OscSink("127.0.0.1:9"), LiveLinkSink("127.0.0.1:9"), VrchatSink("127.0.0.1:9")]
+    outlets = [Outlet(sink, lambda moment: moment.rows[0], session.clock.now, session.said.append) for sink in sinks]
     performers = [performs(rig, Mirror(rig))]
     with running(outlets):
         tally = run(
@@ -406,7 +447,7 @@ def test_all_programs_get_the_same_frames_and_a_dead_one_stops_none(clip: Path, 
             receiver.settimeout(5)
         options = [f"--{name}=127.0.0.1:{receiver.getsockname()[1]}" for name, receiver in zip(names, receivers, strict=True)]
         receivers.pop().close()  # a program that was closed
-        assert main(["live", "--source", str(clip), "--rig", "human", *options, "--frames", "3", "--json"]) == 0
+        assert main(["live", "--source", str(clip), "--rig", "human", *options, "--loop", "--frames", "3", "--json"]) == 0
         packets = [receiver.recv(65536) for receiver in receivers]
     osc = {message.address: message.params[0] for message in OscBundle(packets[0])}
     jaw = struct.unpack_from(">f", packets[2], 312 - 244 + 4 * NAMES.index("jawOpen"))[0]
@@ -414,7 +455,7 @@ def test_all_programs_get_the_same_frames_and_a_dead_one_stops_none(clip: Path, 
     assert packets[1].startswith(b"#bundle\0") and len(packets[4]) == 1785
     out, err = capsys.readouterr()
     done = json.loads(out)
-    assert all(sink["sent"] + sink["unsent"] == 3 and sink["sent"] >= 1 for sink in done["sinks"][:-1])
+    assert all(sink["sent"] + sink["unsent"] == 3 and sink["sent"] >= 1 for sink in done["sinks"][:-1]), done
     assert "VMC to 127.0.0.1:" in err
 
 

@@ -61,6 +61,7 @@ class Take:
         encoder_sha256: the encoder that read the expressions; empty if unknown.
         source: name of what was recorded.
         rate: frames a second of the source, 0 if unknown.
+        mirror: the rows are the performer's mirror image; the expressions never are.
         count: moments in it.
         complete: the recording was ended, not cut short.
     """
@@ -72,6 +73,7 @@ class Take:
     encoder_sha256: str
     source: str
     rate: float
+    mirror: bool
     count: int
     complete: bool
 
@@ -135,6 +137,7 @@ class RecordingSink:
         encoder_sha256: the encoder that reads the expressions.
         source: name of what is recorded.
         rate: frames a second of the source, 0 if unknown.
+        mirror: the rows are the performer's mirror image.
 
     Attributes:
         name: what it is, for people.
@@ -158,6 +161,7 @@ class RecordingSink:
         encoder_sha256: str = "",
         source: str = "",
         rate: float = 0.0,
+        mirror: bool = False,
     ) -> None:
         self.target = str(folder)
         self.sent = self.dropped = 0
@@ -171,11 +175,12 @@ class RecordingSink:
             "encoder_sha256": encoder_sha256,
             "source": "".join(filter(str.isprintable, source)),
             "rate": rate,
+            "mirror": mirror,
         }
         try:
             self._layout = _layout(_rigs(self._header["rigs"]), _size(feature_size), _size(embedding_size))
         except ValueError as error:  # what cannot be read again is not written
-            raise OutputError(f"{folder}: these rigs cannot be recorded; expected 1 to {_MAX_RIGS} with printable names") from error
+            raise OutputError(f"{folder}: these rigs cannot be recorded; expected 1 to {_MAX_RIGS} of different printable names") from error
         self._records: list[bytes] = []
         self._since = 0.0
 
@@ -256,7 +261,8 @@ def read_take(folder: Path) -> Take:
     try:
         header = json.loads(text)
         rigs, feature_size, embedding_size = _rigs(header["rigs"]), _size(header["feature_size"]), _size(header["embedding_size"])
-        known = header["format"] == FORMAT and header["arkit"] == list(NAMES)
+        mirror = header.get("mirror", False)  # the first takes do not say
+        known = header["format"] == FORMAT and header["arkit"] == list(NAMES) and isinstance(mirror, bool)
         encoder, source, rate, moments = header["encoder_sha256"], header["source"], header["rate"], header.get("moments")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(f"{path}: is no take.json ({error!r:.80}); record again") from error
@@ -269,7 +275,7 @@ def read_take(folder: Path) -> Take:
         raise SourceError(f"{folder / RECORDS}: cannot be read ({error.strerror}); a take is the whole folder") from error
     if moments is not None and moments != found:
         raise SourceError(f"{folder / RECORDS}: holds {found} moments, expected {moments!r:.20}; copy the take again")
-    return Take(folder, rigs, feature_size, embedding_size, encoder, source, float(rate), found, complete=moments is not None)
+    return Take(folder, rigs, feature_size, embedding_size, encoder, source, float(rate), mirror, found, complete=moments is not None)
 
 
 def _layout(rigs: Sequence[TakeRig], feature_size: int, embedding_size: int) -> np.dtype[np.void]:
@@ -298,7 +304,10 @@ def _sound(records: NDArray[np.void]) -> NDArray[np.bool_]:
 def _rigs(entries: Any) -> tuple[TakeRig, ...]:
     if not isinstance(entries, list) or not 0 < len(entries) <= _MAX_RIGS:
         raise ValueError("rigs")
-    return tuple(_rig(entry["name"], entry["controls"]) for entry in entries)
+    rigs = tuple(_rig(entry["name"], entry["controls"]) for entry in entries)
+    if len({rig.name for rig in rigs}) < len(rigs):
+        raise ValueError("rigs twice")
+    return rigs
 
 
 def _rig(name: Any, controls: Any) -> TakeRig:

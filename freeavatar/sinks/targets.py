@@ -1,7 +1,7 @@
 """Which programs a live session sends to, and the outlets that do it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +12,9 @@ from freeavatar.errors import OutputError
 from freeavatar.sinks.ifacialmocap import IFacialMocapSink
 from freeavatar.sinks.live_link import DEFAULT_SUBJECT, LiveLinkSink
 from freeavatar.sinks.moment import Moment
+from freeavatar.sinks.names import load_names
 from freeavatar.sinks.openseeface import OpenSeeFaceSink
-from freeavatar.sinks.osc import DEFAULT_PREFIX, OscSink
+from freeavatar.sinks.osc import DEFAULT_PREFIX, TRACKING, OscSink, full_address
 from freeavatar.sinks.outlet import Outlet, Sink, running
 from freeavatar.sinks.vmc import VmcSink
 from freeavatar.sinks.vrchat import VrchatSink
@@ -43,6 +44,7 @@ class Targets:
         vrchat_bits: bits of the binary parameters, 0 for floats only.
         vrchat_config: VRChat's own file of the avatar: only what it declares is sent.
         vtube_studio: VTube Studio's plugin interface.
+        names: file with other names for OSC and VMC, see :mod:`freeavatar.sinks.names`.
     """
 
     osc: str | None = None
@@ -59,6 +61,7 @@ class Targets:
     vrchat_bits: int = 0
     vrchat_config: Path | None = None
     vtube_studio: str | None = None
+    names: Path | None = None
 
 
 DEFAULT_TARGETS: Final = Targets(osc="127.0.0.1:9000")
@@ -67,7 +70,7 @@ DEFAULT_TARGETS: Final = Targets(osc="127.0.0.1:9000")
 @contextmanager
 def open_targets(
     targets: Targets,
-    rigs: Sequence[str] = ("",),
+    rigs: Mapping[str, Sequence[str]],
     now: Callable[[], float] = time.monotonic,
     report: Callable[[str], None] = lambda _: None,
     depth: int = 1,
@@ -76,18 +79,24 @@ def open_targets(
 
     Args:
         targets: where to send to.
-        rigs: the names of the rigs, in the order of a moment's rows.
+        rigs: the controls of each rig by its name, in the order of a moment's rows.
         now: the clock of the moments.
         report: called with a line about a sink that fails.
         depth: moments that wait for each sink at most; at 1 only the newest counts.
 
     Raises:
         OutputError: an address or an option is not one, or a host is unknown.
+        SettingsError: the file of names is not understood, or does not suit the rigs.
     """
+    names = load_names(targets.names)
     prefixes = [targets.osc_prefix] if len(rigs) == 1 else [f"{targets.osc_prefix.rstrip('/')}/{rig}" for rig in rigs]
+    if targets.osc is not None and names["osc"].aliases:
+        sent = [(prefix, control) for prefix, controls in zip(prefixes, rigs.values(), strict=True) for control in (*controls, TRACKING)]
+        names["osc"].check({control for _, control in sent})
+        names["osc"].check_apart(full_address(prefix, names["osc"][control].name) for prefix, control in sent)
     makers: list[tuple[str | None, int, Callable[[str], Sink[RigFrame]]]] = [
-        *((targets.osc, i, partial(OscSink, prefix=prefix)) for i, prefix in enumerate(prefixes)),
-        (targets.vmc, 0, partial(VmcSink, vocabulary=targets.vmc_names)),
+        *((targets.osc, i, partial(OscSink, prefix=prefix, names=names["osc"])) for i, prefix in enumerate(prefixes)),
+        (targets.vmc, 0, partial(VmcSink, vocabulary=targets.vmc_names, names=names["vmc"])),
         (targets.live_link, 0, partial(LiveLinkSink, subject=targets.live_link_subject)),
         (targets.ifacialmocap, 0, partial(IFacialMocapSink, listen=targets.ifacialmocap_listen)),
         (targets.openseeface, 0, OpenSeeFaceSink),

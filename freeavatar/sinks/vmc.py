@@ -22,6 +22,7 @@ from typing import Final
 from freeavatar.arkit import EYE_LOOK, NAMES, both
 from freeavatar.errors import OutputError
 from freeavatar.quaternion import Quaternion, from_angles, power
+from freeavatar.sinks.names import NameMap
 from freeavatar.sinks.osc_packet import bundles, message
 from freeavatar.sinks.shapes import mix, pascal, weights
 from freeavatar.sinks.udp import UdpSink
@@ -70,18 +71,23 @@ class VmcSink(UdpSink):
     Args:
         address: HOST:PORT; receivers listen on 39539 as marionette, 39540 as performer.
         vocabulary: one of :data:`VOCABULARIES`.
+        names: other names of blends.
 
     Raises:
         OutputError: the address or the vocabulary is not one, or the host is unknown.
+        SettingsError: the names do not suit the vocabulary, or two blends have the same.
     """
 
     name = "VMC"
 
-    def __init__(self, address: str, vocabulary: str = "perfect-sync") -> None:
+    def __init__(self, address: str, vocabulary: str = "perfect-sync", names: NameMap = NameMap()) -> None:  # noqa: B008  (frozen)
         if vocabulary not in VOCABULARIES:
             raise OutputError(f"VMC names {vocabulary!r}: expected one of {', '.join(VOCABULARIES)}")
+        blends = VOCABULARIES[vocabulary]
+        names.check(blends)
+        self._blends = [(names[name], parts) for name, parts in blends.items()]
+        names.check_apart(alias.name for alias, _ in self._blends)
         super().__init__(address)
-        self._vocabulary = VOCABULARIES[vocabulary]
         self._start: float | None = None
 
     def encode(self, frame: RigFrame) -> list[bytes]:
@@ -93,7 +99,7 @@ class VmcSink(UdpSink):
         bones = {"Neck": power(head, _NECK_SHARE), "Head": power(head, 1 - _NECK_SHARE), "LeftEye": eye, "RightEye": eye}
         found = weights(frame)
         messages = [message("/VMC/Ext/Bone/Pos", name, 0.0, 0.0, 0.0, *_unity(turn)) for name, turn in bones.items()]
-        messages += [message("/VMC/Ext/Blend/Val", name, mix(found, parts)) for name, parts in self._vocabulary.items()]
+        messages += [message("/VMC/Ext/Blend/Val", alias.name, alias(mix(found, parts))) for alias, parts in self._blends]
         messages += [
             message("/VMC/Ext/Blend/Apply"),
             message("/VMC/Ext/OK", 1, 3, 0, int(frame.tracking is not Tracking.NEUTRAL)),

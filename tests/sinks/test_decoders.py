@@ -1,4 +1,5 @@
-"""Decoders that others wrote read the packets: python-osc's server always; pylivelinkface and vmcp where they are installed."""
+"""Decoders that others wrote read the packets: python-osc's server always; pylivelinkface and vmcp where they are installed,
+as by `make test-full`."""
 
 from collections.abc import Callable
 from typing import Any

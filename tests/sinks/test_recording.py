@@ -226,7 +226,7 @@ def test_places_that_cannot_be_written_are_refused(tmp_path: Path, open_sink: Ca
 
 @pytest.mark.parametrize("count", [0, 17])
 def test_what_could_not_be_read_again_is_refused(tmp_path: Path, rig: Rig, count: int) -> None:
-    with pytest.raises(OutputError, match="these rigs cannot be recorded; expected 1 to 16"):
+    with pytest.raises(OutputError, match="these rigs cannot be recorded; expected 1 to 16 of different"):
         RecordingSink(tmp_path / "take", [rig] * count, feature_size=8, embedding_size=4)
 
 
@@ -254,6 +254,7 @@ def change(folder: Path, **entries: Any) -> None:
         {"format": 2}, {"arkit": ["jawOpen"]}, {"rigs": []}, {"rigs": 3}, {"rigs": ["a"]}, {"rigs": [{}]}, {"rate": "fast"}, {"rate": -1},
         {"rigs": [{"name": "", "controls": ["a"]}]}, {"rigs": [{"name": "a\nb", "controls": ["a"]}]},
         {"rigs": [{"name": "a", "controls": ["a", "a"]}]}, {"rigs": [{"name": "a", "controls": ["../a"]}]},
+        {"rigs": [{"name": "a", "controls": ["a"]}] * 2}, {"mirror": 1},
         {"rigs": [{"name": "a", "controls": ["x" * 65]}]}, {"rigs": [{"name": "a", "controls": [f"c{i}" for i in range(1001)]}]},
         {"rigs": [{"name": f"r{i}", "controls": ["a"]} for i in range(17)]}, {"feature_size": -1}, {"feature_size": 10**9},
         {"feature_size": 1.5}, {"embedding_size": "4"}, {"encoder_sha256": 1}, {"source": "a\x1b[31mb"}, {"source": None},
@@ -311,6 +312,23 @@ def test_unknown_states_are_refused(take: Path) -> None:
     (take / "take.bin").write_bytes(records.tobytes())
     with pytest.raises(SourceError, match="record 3 is damaged"):
         list(read_take(take).moments())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_header_is_refused_or_read_never_worse(take: Path, data: st.DataObject) -> None:
+    whole = take / "whole.json"
+    if not whole.exists():
+        (take / "take.json").rename(whole)
+    text = whole.read_bytes()
+    at = data.draw(st.integers(0, len(text) - 1))
+    (take / "take.json").write_bytes(text[:at] + data.draw(st.binary(max_size=6)) + text[at + data.draw(st.integers(0, 40)) :])
+    try:
+        moments = list(read_take(take).moments())
+    except SourceError as error:
+        assert str(take) in str(error) and "\n" not in str(error)
+    else:
+        assert all(np.isfinite(row.values).all() for moment in moments for row in moment.rows)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)

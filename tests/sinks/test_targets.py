@@ -14,26 +14,27 @@ from freeavatar.sinks.targets import Targets, open_targets, parse_rate
 from freeavatar.types import RigFrame
 
 NAMES = ("osc", "vmc", "live_link", "ifacialmocap", "openseeface", "vrchat")
+RIG = {"tiny": ("jawOpen",)}
 
 
 def test_every_target_named_gets_a_sink_and_no_other() -> None:
     for i, name in enumerate(NAMES):
-        with open_targets(Targets(**{name: f"127.0.0.1:{9 + i}@60"})) as outlets:  # type: ignore[arg-type]
+        with open_targets(Targets(**{name: f"127.0.0.1:{9 + i}@60"}), RIG) as outlets:  # type: ignore[arg-type]
             (outlet,) = outlets
             assert outlet.name.replace(" ", "_").lower() == name and f"127.0.0.1:{9 + i}" in outlet.target
-    with open_targets(Targets(**dict.fromkeys(NAMES, "127.0.0.1:9"))) as outlets:  # type: ignore[arg-type]
+    with open_targets(Targets(**dict.fromkeys(NAMES, "127.0.0.1:9")), RIG) as outlets:  # type: ignore[arg-type]
         assert len({outlet.name for outlet in outlets}) == len(NAMES)
 
 
 def test_vtube_studio_is_a_target_like_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("websockets")
     monkeypatch.setenv("FREEAVATAR_CONFIG", str(tmp_path))
-    with open_targets(Targets(vtube_studio="127.0.0.1:9@60")) as (outlet,):
+    with open_targets(Targets(vtube_studio="127.0.0.1:9@60"), RIG) as (outlet,):
         assert outlet.name == "VTube Studio"
 
 
 def test_a_target_that_fails_to_open_closes_those_before_it(recwarn: pytest.WarningsRecorder) -> None:
-    with pytest.raises(OutputError, match="expected HOST:PORT"), open_targets(Targets(osc="127.0.0.1:9", vrchat="nowhere")):
+    with pytest.raises(OutputError, match="expected HOST:PORT"), open_targets(Targets(osc="127.0.0.1:9", vrchat="nowhere"), RIG):
         pass
     assert not [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)]
 
@@ -46,7 +47,7 @@ def test_of_several_rigs_osc_carries_each_by_name_and_others_the_first(frame: Ca
             listener.settimeout(10)
         osc, vmc = (f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners)
         rows = (frame({"jawOpen": 0.25}), frame({"jawOpen": 0.75}))
-        with open_targets(Targets(osc=osc, osc_prefix="/me", vmc=vmc), ["human", "robot"]) as outlets:
+        with open_targets(Targets(osc=osc, osc_prefix="/me", vmc=vmc), {"human": (), "robot": ()}) as outlets:
             assert [outlet.target for outlet in outlets] == [f"{osc}/me/human", f"{osc}/me/robot", vmc]
             for outlet in outlets:
                 outlet.write(Moment(0.0, 0, None, None, rows))

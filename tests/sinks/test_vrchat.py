@@ -149,6 +149,19 @@ def test_what_is_no_file_of_vrchat_is_one_line(tmp_path: Path, text: str) -> Non
         VrchatSink("127.0.0.1:9", config=tmp_path / "a.json")
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_file_is_refused_or_read_never_worse(frame: MakeFrame, tmp_path: Path, data: st.DataObject) -> None:
+    text = config(tmp_path / "a.json", {"FT/v2/JawOpen": "Float", "FT/v2/JawX1": "Bool", "FT/v2/JawXNegative": "Bool"}).read_bytes()
+    at = data.draw(st.integers(0, len(text) - 1))
+    (tmp_path / "a.json").write_bytes(text[:at] + data.draw(st.binary(max_size=6)) + text[at + data.draw(st.integers(0, 40)) :])
+    try:
+        with VrchatSink("127.0.0.1:9", config=tmp_path / "a.json") as sink:
+            assert all(len(packet) <= 1500 for packet in sink.encode(frame({"jawOpen": 0.5})))
+    except OutputError as error:
+        assert "a.json" in str(error)
+
+
 def test_a_file_with_any_number_of_prefixes_stays_small(frame: MakeFrame, tmp_path: Path) -> None:
     many = {f"p{i}/v2/JawOpen": "Float" for i in range(5000)} | {"ä/v2/JawOpen": "Float"}
     with VrchatSink("127.0.0.1:9", config=config(tmp_path / "a.json", many)) as sink:
