@@ -2,10 +2,13 @@
 # make test     the tests that take seconds;  make test-full  all of them
 # make lint     style, types and import rules
 # make wheel    build the wheel and try it in a fresh environment
+# make train-all  rebuild every weight that ships, from the head packs to the reports (docs/training.md); hours
 # make clean    remove what the targets above made, .venv included
 #
 # Settings: PYTHON=python3.12 (the interpreter that ./.venv is made from), VENV=folder, PYTEST="more arguments",
 # FREEAVATAR_DATA=folder (the training data; the tests that need it are skipped without it).
+# Of train-all: TRAIN_OUT=folder, TRAIN_WEIGHTS=folder (freeavatar/weights replaces what ships), TRAIN_STEPS=N of the
+# encoder: everything else goes by them, so that TRAIN_STEPS=20 tries the whole chain in minutes.
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -13,6 +16,11 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 endif
 VENV ?= .venv
 PYTEST ?=
+TRAIN_OUT ?= data/all
+TRAIN_WEIGHTS ?= $(TRAIN_OUT)/weights
+TRAIN_STEPS ?= 9000
+TRAIN_IMAGES = $(shell echo $$(( $(TRAIN_STEPS) * 6 )))
+TRAIN_QUICK = $(shell [ $(TRAIN_STEPS) -ge 1000 ] || echo --quick)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -23,7 +31,7 @@ endif
 endif
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-full lint wheel clean system
+.PHONY: demo test test-full lint wheel train-all clean system
 
 demo: $(VENV)/.demo
 	$(BIN)/freeavatar demo
@@ -41,6 +49,20 @@ lint: $(VENV)/.dev
 
 wheel: $(VENV)/.dev
 	$(BIN)/python tools/check_wheel.py
+
+# Every step goes on where it stopped, so the same command resumes.
+train-all: $(VENV)/.dev
+	$(BIN)/python tools/render_dataset.py $(TRAIN_OUT)/train --images $(TRAIN_IMAGES)
+	$(BIN)/python tools/render_dataset.py $(TRAIN_OUT)/held_out --images $$(( $(TRAIN_IMAGES) / 30 )) --seed 2 --people held_out
+	[ -f $(TRAIN_OUT)/real.npz ] || $(BIN)/python tools/weak_labels.py $(TRAIN_OUT)/real.npz --images $(TRAIN_IMAGES)
+	$(BIN)/freeavatar train expression --data $(TRAIN_OUT)/train --real $(TRAIN_OUT)/real.npz --out $(TRAIN_OUT)/encoder \
+		--steps $(TRAIN_STEPS) --rate 8e-4 --held-out $(TRAIN_OUT)/held_out --weights $(TRAIN_WEIGHTS)/encoder
+	$(BIN)/freeavatar train animator --data $(TRAIN_OUT)/train --real $(TRAIN_OUT)/real.npz --features $(TRAIN_OUT)/features \
+		--weights $(TRAIN_WEIGHTS)/encoder --out $(TRAIN_WEIGHTS)/animator
+	$(BIN)/python tools/benchmark.py --weights $(TRAIN_WEIGHTS)/encoder $(TRAIN_QUICK) --markdown $(TRAIN_OUT)/benchmark.md
+	$(BIN)/python tools/animator_report.py --weights $(TRAIN_WEIGHTS)/encoder --animator $(TRAIN_WEIGHTS)/animator $(TRAIN_QUICK) \
+		--markdown $(TRAIN_OUT)/animator.md
+	$(if $(TRAIN_QUICK),,$(BIN)/python tools/encoder_report.py --weights $(TRAIN_WEIGHTS)/encoder)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from freeavatar.progress import progress
 from freeavatar.rig import load_rig
 from freeavatar.sources import open_source
 from freeavatar.stopwatch import Stopwatch
-from freeavatar.types import Frame
+from freeavatar.types import Expression, Frame
 
 WARM_UP = 10
 """Frames at the start that are run but not counted."""
@@ -34,17 +35,22 @@ class Report:
     """Frames with a face that were counted."""
     machine: dict[str, str | int]
     stages: dict[str, dict[str, float]]
-    """``total`` is face, encoder and animator together, as ``live`` runs them; ``mediapipe`` is the landmarker with its scores."""
+    """``total`` is face, encoder and animator of the first rig together, as ``live`` runs them; ``others`` is what the other
+    rigs add; ``mediapipe`` is the landmarker with its scores."""
 
 
 def bench(
-    spec: str | Path, rig: str | Path = "human", frames: int = 300, threads: int | None = None, provider: str | None = None
+    spec: str | Path,
+    rig: str | Path | Sequence[str | Path] = "human",
+    frames: int = 300,
+    threads: int | None = None,
+    provider: str | None = None,
 ) -> Report:
     """Run a clip through all stages one after the other; the order of ours and MediaPipe's alternates from frame to frame.
 
     Args:
         spec: a video with a face.
-        rig: the rig to drive.
+        rig: the rig to drive, or several.
         frames: at most so many frames.
         threads: CPU threads of the encoder; None leaves the choice to ONNX Runtime.
         provider: what runs the encoder; None takes the best one that starts.
@@ -54,7 +60,7 @@ def bench(
     """
     if frames < 1 or (threads is not None and threads < 1):
         raise SourceError("frames and threads must be 1 or more")
-    avatar = load_rig(rig)
+    avatar, *others = [load_rig(name) for name in ([rig] if isinstance(rig, str | Path) else rig)]
     encoder, animator = load_models(threads, provider)
     size, counted, watch, warm_up = "", 0, Stopwatch(), Stopwatch()
     with (
@@ -67,14 +73,13 @@ def bench(
 
         follower = Follower(tracker, encoder)
 
-        def ours(frame: Frame, watch: Stopwatch) -> bool:
+        def ours(frame: Frame, watch: Stopwatch) -> Expression | None:
             follower.watch = watch
             expression = follower(frame)
-            if expression is None:
-                return False
-            with watch.measure("animator"):
-                animator.animate(expression, avatar)
-            return True
+            if expression is not None:
+                with watch.measure("animator"):
+                    animator.animate(expression, avatar)
+            return expression
 
         def theirs(frame: Frame, watch: Stopwatch) -> None:
             with watch.measure("mediapipe"):
@@ -87,10 +92,14 @@ def bench(
             if number % 2:
                 theirs(frame, lap)
             with lap.measure("total"):
-                found = ours(frame, lap)
+                expression = ours(frame, lap)
+            if expression is not None and others:
+                with lap.measure("others"):
+                    for other in others:
+                        animator.animate(expression, other)
             if not number % 2:
                 theirs(frame, lap)
-            counted += found and lap is watch
+            counted += expression is not None and lap is watch
         if not counted:
             raise SourceError(f"{spec}: no face found after the first {WARM_UP} frames; bench needs a longer clip of a face")
         machine: dict[str, str | int] = {

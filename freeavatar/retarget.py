@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from freeavatar.errors import OutputError, SourceError
+from freeavatar.errors import OutputError, RigError, SourceError
 from freeavatar.interrupt import stop_on
 from freeavatar.output import check_output, check_outputs
 from freeavatar.pipeline import load_models, track_ahead
@@ -26,6 +26,7 @@ class Summary:
 
     source: str
     rig: str
+    """Its name; of several their names, with commas."""
     frames: int
     faces: int
     """Frames in which a face was found."""
@@ -38,44 +39,53 @@ class Summary:
     """Damage met in the input, on one line."""
 
 
-def retarget(spec: str | Path, rig: str | Path, outputs: Sequence[Path], preview: Path | None = None) -> Summary:
-    """Write the curves of one rig for a video, a folder of images or an image.
+def retarget(spec: str | Path, rig: str | Path | Sequence[str | Path], outputs: Sequence[Path], preview: Path | None = None) -> Summary:
+    """Write the curves of one or several rigs for a video, a folder of images or an image; the encoder runs once for all.
 
     Args:
         spec: the input.
-        rig: a rig's name or folder.
-        outputs: files to write; the suffix says the format, one of :data:`freeavatar.sinks.FILE_SUFFIXES`.
-        preview: mp4 of the input and the avatar side by side.
+        rig: a rig's name or folder, or several of them.
+        outputs: files to write; the suffix says the format, one of :data:`freeavatar.sinks.FILE_SUFFIXES`. Of several rigs
+            each has its own: ``me.csv`` becomes ``me.human.csv`` and so on.
+        preview: mp4 of the input and the avatars side by side.
 
     Raises:
         FreeAvatarError: the input, the rig, an output, the weights or the renderer is not usable.
     """
     start = time.perf_counter()
-    check_outputs(outputs, FILE_SUFFIXES, spec)
+    avatars = [load_rig(name) for name in ([rig] if isinstance(rig, str | Path) else rig)]
+    names = [avatar.name for avatar in avatars]
+    if not names or len(set(names)) < len(names):
+        raise RigError(f"rigs {', '.join(names) or 'none'}: expected one or more, each once")
+    files = [(_own(path, name if len(names) > 1 else ""), i) for path in outputs for i, name in enumerate(names)]
+    check_outputs([path for path, _ in files], FILE_SUFFIXES, spec)
     if preview is not None:
         check_output(preview, PREVIEW_SUFFIXES, spec)
     elif not outputs:
         raise OutputError("nothing to write: name at least one output or a preview")
-    avatar = load_rig(rig)
     frames = faces = 0
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on(signal.SIGINT))
         source = stack.enter_context(open_source(spec))
         if source.live:
             raise SourceError(f"{spec}: a camera never ends; use  freeavatar live")
-        video = stack.enter_context(Preview(preview, [avatar], source.rate)) if preview else None
-        sinks = [stack.enter_context(open_file(path, avatar, source.name, source.rate)) for path in outputs]
-        rows = stack.enter_context(closing(perform(source, [avatar])))
-        for frame, (row,) in progress(rows, source.count, avatar.name):
-            for sink in sinks:
-                sink.write(row)
+        video = stack.enter_context(Preview(preview, avatars, source.rate)) if preview else None
+        sinks = [(stack.enter_context(open_file(path, avatars[i], source.name, source.rate)), i) for path, i in files]
+        performance = stack.enter_context(closing(perform(source, avatars)))
+        for frame, rows in progress(performance, source.count, ", ".join(names)):
+            for sink, i in sinks:
+                sink.write(rows[i])
             if video is not None:
-                video.write(frame, [row])
-            frames, faces = frames + 1, faces + (row.tracking is Tracking.TRACKED)
+                video.write(frame, rows)
+            frames, faces = frames + 1, faces + (rows[0].tracking is Tracking.TRACKED)
             if stop.is_set():
                 break
-    written = [str(path) for path in (*outputs, *([preview] if preview else []))]
-    return Summary(str(spec), avatar.name, frames, faces, time.perf_counter() - start, written, stop.is_set(), source.warning)
+    written = [str(path) for path in (*(path for path, _ in files), *([preview] if preview else []))]
+    return Summary(str(spec), ", ".join(names), frames, faces, time.perf_counter() - start, written, stop.is_set(), source.warning)
+
+
+def _own(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.stem}.{name}{path.suffix}") if name else path
 
 
 def perform(source: Source, rigs: Sequence[Rig]) -> Generator[tuple[Frame, list[RigFrame]], None, None]:

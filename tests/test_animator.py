@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from freeavatar import arkit
-from freeavatar.animator import Animator
+from freeavatar.animator import FITTED, Animator, Fitted, read_fitted, write_fitted
 from freeavatar.encoder import Encoder
 from freeavatar.errors import WeightsError
 from freeavatar.rig import Rig
@@ -137,3 +137,56 @@ def test_missing_avatars_are_named(folder: Path) -> None:
     (folder / "avatars.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"avatars\.safetensors: cannot be read"):
         Animator.load(folder)
+
+
+def fitted(rig: Rig, folder: Path) -> Fitted:
+    """What might have been fitted to the rig."""
+    known = load_file(folder / "avatars.safetensors")
+    names = json.loads((folder / "config.json").read_text())["rigs"]["tiny"]
+    return Fitted(known["tiny.code"] + 1, dict(zip(names, -known["tiny.queries"], strict=True)))
+
+
+def test_what_was_fitted_to_a_rig_lies_beside_it_and_comes_first(folder: Path, rig: Rig, expression: Expression) -> None:
+    shipped = Animator.load(folder).animate(expression, rig)
+    own = fitted(rig, folder)
+    write_fitted(rig.folder / FITTED, own, Animator.load(folder).sha256)
+    animator = Animator.load(folder)
+    for someone in (rig, replace(rig, name="stranger")):
+        row = animator.animate(expression, someone)
+        assert animator.knows(someone) and abs(row["smileLeft"] - shipped["smileLeft"]) > 1e-3
+    again = read_fitted(rig.folder / FITTED, animator.sha256, 3, 5)
+    np.testing.assert_array_equal(again.code, own.code)
+    np.testing.assert_array_equal(again.queries["lids"], own.queries["lids"])
+
+
+def test_what_was_fitted_to_another_animator_is_refused(folder: Path, rig: Rig, expression: Expression) -> None:
+    write_fitted(rig.folder / FITTED, fitted(rig, folder), "0" * 64)
+    with pytest.raises(WeightsError, match=r"fitted to another animator .* train avatar"):
+        Animator.load(folder).animate(expression, rig)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"code": [1.0]}, "expected a code of 3 numbers and queries of 5"),
+        ({"queries": {"lids": [1.0] * 4}}, "expected a code of 3 numbers and queries of 5"),
+        ({"queries": {"lids": ["a"] * 5}}, "not what train avatar writes"),
+        ({"queries": [1]}, "not what train avatar writes"),
+        ({"code": [1e999, 0, 0]}, "NaN or infinity"),
+        ({"code": None}, "not what train avatar writes|expected a code"),
+    ],
+)
+def test_a_damaged_fit_is_refused_by_its_path(folder: Path, rig: Rig, change: dict[str, object], message: str) -> None:
+    sha256, path = Animator.load(folder).sha256, rig.folder / FITTED
+    write_fitted(path, fitted(rig, folder), sha256)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(WeightsError, match=message) as error:
+        read_fitted(path, sha256, 3, 5)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000])
+def test_a_fit_that_is_no_json_is_refused(rig: Rig, content: bytes) -> None:
+    (rig.folder / FITTED).write_bytes(content)
+    with pytest.raises(WeightsError, match="not what train avatar writes"):
+        read_fitted(rig.folder / FITTED, "0" * 64, 3, 5)

@@ -44,6 +44,11 @@ def test_every_stage_and_the_peer_are_timed_on_the_same_frames(clip: Path) -> No
     assert report.machine["cores"] and "encoder_threads" in report.machine
 
 
+def test_what_more_avatars_add_is_timed_apart(clip: Path) -> None:
+    report = bench(clip, ["tiny"] * 8, frames=25)
+    assert report.stages.keys() == {"face", "encoder", "animator", "total", "others", "mediapipe"}
+
+
 def test_a_clip_without_a_face_is_an_error(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SourceError, match="no face found"):
         bench(clip, frames=15)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from freeavatar import retarget as module
-from freeavatar.errors import FreeAvatarError, OutputError, SourceError
+from freeavatar.errors import FreeAvatarError, OutputError, RigError, SourceError
 from freeavatar.retarget import perform, retarget
 from freeavatar.rig import Rig
 from freeavatar.sources import open_source
@@ -61,6 +61,21 @@ def test_several_rigs_share_one_pass(clip: Path, rig: Rig) -> None:
         rows = [row for _, row in perform(source, [rig, other])]
     assert len(rows) == 40 and [row.rig for row in rows[0]] == ["tiny", "stranger"]
     assert rows[0][0].arkit is rows[0][1].arkit
+
+
+def test_several_rigs_have_a_file_each(clip: Path, rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    monkeypatch.setattr(module, "load_rig", lambda name: replace(rig, name=str(name)))
+    done = retarget(clip, ["tiny", "stranger"], [tmp_path / "me.npz", tmp_path / "me.csv"])
+    assert done.rig == "tiny, stranger"
+    assert [Path(path).name for path in done.outputs] == ["me.tiny.npz", "me.stranger.npz", "me.tiny.csv", "me.stranger.csv"]
+    retarget(clip, "tiny", [tmp_path / "alone.npz"])
+    with np.load(tmp_path / "me.tiny.npz") as one, np.load(tmp_path / "alone.npz") as alone, np.load(tmp_path / "me.stranger.npz") as two:
+        np.testing.assert_array_equal(one["controls"], alone["controls"])
+        assert np.abs(one["controls"] - two["controls"]).max() > 1e-3
+    with pytest.raises(RigError, match="each once"):
+        retarget(clip, ["tiny", "tiny"], [tmp_path / "me.csv"])
 
 
 def test_pictures_hold_nothing_from_one_to_the_next(tmp_path: Path) -> None:

@@ -2,36 +2,56 @@
 
 A rig's truth is its own ARKit map applied to the person's true ARKit weights; a control is learnt from a person only if
 the head family can express the shapes behind it. Real faces have no truth: there the animator is asked to agree with the
-encoder's own ARKit read-out, so that it is at home with features of real faces, too.
+encoder's own ARKit read-out, so that it is at home with features of real faces, too; and, through a frozen neural renderer
+where there is one, to show on the avatar what the person shows.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
-from freeavatar.arkit import INDEX, NAMES
-from freeavatar.errors import FreeAvatarError
-from freeavatar.models.animator import Animator
-from freeavatar.models.expression import ExpressionEncoder
-from freeavatar.rig import ANIMATOR, Rig, list_rigs, load_rig
-from freeavatar.train.export import check_exported, write_folder, write_onnx
-from freeavatar.train.expression import channels_last, load_trained
-from freeavatar.train.real_faces import RealFaces
-from freeavatar.train.shards import Crops, Shards
+from freeavatar.errors import FreeAvatarError, RigError
+from freeavatar.models.animator import NETWORKS, MlpAnimator, TokenAnimator
+from freeavatar.rig import Rig, list_rigs, load_rig
+from freeavatar.train.controls import Goal, driven, goal, maps, total, truth
+from freeavatar.train.export import load_weights, write_folder, write_onnx
+from freeavatar.train.features import Features, read_features
+from freeavatar.train.perceptual import Perceptual, load
 
-CODE, QUERY = 16, 32
-BETA = 0.2
-"""Where the loss turns from squares to absolute values: with less, what is seen dimly stays at rest; with more, rest trembles."""
-REST = 0.05
-"""A truth below this counts as rest; moving controls weigh more."""
+CODE, QUERY = 16, 64
+EXAMPLES: Final = 1600
+"""Crops whose features ship, for avatars that are fitted later."""
+
+
+SEEN: Final = 32
+"""Crops a step that are rendered for the perceptual loss."""
+PEOPLE: Final = 512
+"""Crops over which the perceptual loss centres people and avatars."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Weights of the loss terms; ``steadiness`` is how far values differ under other camera noise.
+
+    The first four are those of :meth:`freeavatar.train.controls.Goal.losses`.
+    """
+
+    control: float = 1.0
+    asymmetry: float = 0.3
+    closure: float = 0.05
+    sparsity: float = 0.05
+    steadiness: float = 0.1
+    perceptual: float = 0.05
+
+
+SHARES: Final = Shares()
 
 
 @dataclass(frozen=True)
@@ -40,159 +60,182 @@ class AnimatorConfig:
 
     Attributes:
         data: folders written by tools/render_dataset.
-        encoder: checkpoint of the stage ``expression``.
         weights: weights folder of the exported encoder that the animator will refuse to run without.
         out: weights folder to write.
         real: file written by tools/weak_labels; only its pictures are used.
+        renderers: folders of the stage ``renderer``, each of the name of its rig; without any there is no perceptual loss.
+        features: folder in which what the encoder reads is kept.
         rigs: names or folders of the avatars; all shipped ones if empty.
-        epochs: passes over the data, each with fresh jitter.
+        network: control tokens, or the published residual MLP.
+        epochs: passes over the crops.
         batch: crops a step.
         rate: peak learning rate.
+        shares: weights of the loss terms.
         seed: seed of weights and data.
+        workers: threads that read features.
     """
 
     data: tuple[Path, ...]
-    encoder: Path
     weights: Path
     out: Path
     real: Path | None = None
+    renderers: tuple[Path, ...] = ()
+    features: Path = Path("data/features")
     rigs: tuple[str, ...] = ()
-    epochs: int = 3
-    batch: int = 128
-    rate: float = 1e-3
+    network: Literal["tokens", "mlp"] = "tokens"
+    epochs: int = 12
+    batch: int = 256
+    rate: float = 2e-3
+    shares: Shares = SHARES
     seed: int = 0
+    workers: int = 2
 
 
 class Avatars(nn.Module):
-    """What is learnt of each avatar: a code (K,) and a query (N, Q) for each of its animator-driven controls."""
+    """What is learnt of each avatar: a code (K,) and a query (N, Q) for each of its animator-driven controls.
+
+    A query begins as the control's ARKit map and rest (:class:`freeavatar.models.animator.TokenAnimator`).
+    """
 
     def __init__(self, rigs: Sequence[Rig]) -> None:
         super().__init__()
-        self.codes = nn.ParameterDict({r.name: nn.Parameter(torch.randn(CODE) * 0.5) for r in rigs})
-        self.queries = nn.ParameterDict({r.name: nn.Parameter(torch.randn(len(driven(r)), QUERY) * 0.5) for r in rigs})
+        self.codes = nn.ParameterDict({rig.name: nn.Parameter(torch.zeros(CODE)) for rig in rigs})
+        self.queries = nn.ParameterDict({rig.name: nn.Parameter(_queries(rig)) for rig in rigs})
 
 
-def driven(rig: Rig) -> list[int]:
-    """Indices of the controls that the animator drives."""
-    return [i for i, control in enumerate(rig.controls) if control.source == ANIMATOR]
-
-
-def truth(rig: Rig, arkit: NDArray[np.floating], mask: NDArray[np.floating]) -> tuple[Tensor, Tensor]:
-    """Normalised values (B, N) of the driven controls and what of them is known (B, N), from ARKit truth (B, 52)."""
-    columns = driven(rig)
-    values = rig.normalise(rig.from_arkit(arkit))[:, columns]
-    needs = np.zeros((len(columns), len(NAMES)), np.float32)
-    for row, i in enumerate(columns):
-        needs[row, [INDEX[shape] for shape in rig.controls[i].arkit]] = 1
-    known = (1 - mask) @ needs.T == 0  # no missing shape behind the control
-    return torch.from_numpy(values), torch.from_numpy(known & (needs.sum(1) > 0))
-
-
-@torch.inference_mode()
-def features(
-    model: ExpressionEncoder, shards: Shards, seed: int, augment: bool, batch: int = 128
-) -> tuple[Tensor, NDArray[np.float32], NDArray[np.float32]]:
-    """Features (M, F), ARKit truth and mask (M, 52) of one pass over the shards; spoilt crops are left out."""
-    crops, rng = Crops(shards, model.size, batch, seed, augment), np.random.default_rng(seed)
-    found, shapes, masks = [], [], []
-    parts = np.array_split(shards.whole, max(1, 4 * len(shards.whole) // batch))
-    for comparisons in tqdm(parts, desc="features", unit="batch"):
-        rows = crops.collect(comparisons, rng)
-        good = rows["confidence"] > 0
-        with torch.autocast("cpu", torch.bfloat16):
-            read = model(rows["image"].float().contiguous(memory_format=torch.channels_last))
-        found.append(read.feature.float()[good])
-        shapes.append(rows["arkit"][good].numpy())
-        masks.append(rows["mask"][good].numpy())
-    return torch.cat(found), np.concatenate(shapes), np.concatenate(masks)
-
-
-@torch.inference_mode()
-def real_features(model: ExpressionEncoder, path: Path, seed: int, batch: int = 128) -> tuple[Tensor, NDArray[np.float32]]:
-    """Features (M, F) of as many random real faces as there are, and the encoder's own ARKit read-out (M, 52)."""
-    faces = RealFaces(path, model.size, batch, seed)
-    reads = []
-    for step in tqdm(range(len(faces) // batch), desc="real faces", unit="batch"):
-        with torch.autocast("cpu", torch.bfloat16):
-            reads.append(model(faces.images(step).float().contiguous(memory_format=torch.channels_last)))
-    return torch.cat([r.feature.float() for r in reads]), torch.cat([r.arkit.float() for r in reads]).numpy()
-
-
-def loss_of(predicted: Tensor, wanted: Tensor, known: Tensor, rest: Tensor) -> Tensor:
-    """Smooth L1 over the known controls; those that move count four times."""
-    weight = known * (1 + 3 * ((wanted - rest).abs() > REST))
-    return (F.smooth_l1_loss(predicted, wanted, beta=BETA, reduction="none") * weight).sum() / weight.sum().clamp(min=1)
+def _queries(rig: Rig) -> Tensor:
+    known = np.column_stack([maps(rig), rig.normalise(rig.neutral())[driven(rig)]])
+    return torch.cat([torch.from_numpy(known), torch.randn(len(known), QUERY - known.shape[1]) * 0.1], 1)
 
 
 def train(config: AnimatorConfig) -> Path:
     """Run the stage and write the weights folder; returns it.
 
     Raises:
-        FreeAvatarError: the loss is not finite.
+        FreeAvatarError: an input is not usable, or the loss is not finite.
     """
-    torch.manual_seed(config.seed)
-    encoder = load_trained(config.encoder)
-    check_exported(encoder, config.weights)
-    encoder = channels_last(encoder)
-    shards = Shards(config.data)
     rigs = [load_rig(name) for name in config.rigs or list_rigs()]
-    model, avatars = Animator(encoder.to_feature.out_features, CODE, QUERY), Avatars(rigs)
-    parameters = [*model.parameters(), *avatars.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=config.rate, weight_decay=1e-3)
-    passes = 6
-    count = len(shards) + (len(RealFaces(config.real, 128, 1, 0).jpegs) if config.real else 0)
-    total = config.epochs * passes * (count // config.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, total_steps=total + passes * config.epochs + 1)
-    for epoch in range(config.epochs):
-        x, shapes, masks = features(encoder, shards, config.seed + epoch, augment=True)
-        if config.real:
-            more, own = real_features(encoder, config.real, config.seed + epoch)
-            x, shapes, masks = torch.cat([x, more]), np.concatenate([shapes, own]), np.concatenate([masks, np.ones_like(own)])
-        labels = {rig.name: truth(rig, shapes, masks) for rig in rigs}
-        rests = {rig.name: torch.from_numpy(rig.normalise(rig.neutral())[driven(rig)]) for rig in rigs}
-        # The features of a pass are cheap to reuse: the encoder is by far the slower part.
-        for _ in range(passes):
-            order = torch.randperm(len(x))
-            running = 0.0
-            for start in range(0, len(x) - config.batch + 1, config.batch):
-                rows = order[start : start + config.batch]
-                noisy = x[rows] + 0.03 * torch.randn(len(rows), x.shape[1])
-                loss = torch.zeros(())
-                for rig in rigs:
-                    code = avatars.codes[rig.name].expand(len(rows), -1)
-                    wanted, known = labels[rig.name]
-                    loss = loss + loss_of(model(noisy, code, avatars.queries[rig.name]), wanted[rows], known[rows], rests[rig.name])
-                if not torch.isfinite(loss):
-                    raise FreeAvatarError(f"the animator's loss is {loss.item()}: lower --rate (now {config.rate})")
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-                schedule.step()
-                running += loss.item()
-        print(f"epoch {epoch + 1}: loss {running / max(1, len(x) // config.batch):.4f}")
-    export_animator(model.eval(), avatars, rigs, config.weights, config.out)
-    (config.encoder.parent / "animator_config.json").write_text(json.dumps(asdict(config), default=str, indent=1))
+    features = read_features(config.weights, config.data, config.real, config.features, config.seed, config.workers)
+    judge = _judge(config, rigs, features) if config.renderers else None
+    model, avatars = fit(config, rigs, features, load_weights(config.weights).to_arkit, judge)
+    export_animator(model, avatars, rigs, features, config)
     return config.out
 
 
-def export_animator(model: Animator, avatars: Avatars, rigs: Sequence[Rig], encoder: Path, folder: Path) -> None:
-    """Write the animator's weights folder: graph, avatars.safetensors, fp16 weights, config."""
+def _judge(config: AnimatorConfig, rigs: Sequence[Rig], features: Features) -> Perceptual:
+    """The perceptual loss through the neural renderers that there are."""
+    folders = {folder.name: folder / "last.pt" for folder in config.renderers}
+    if unknown := folders.keys() - {rig.name for rig in rigs}:
+        raise RigError(f"--renderers: {', '.join(sorted(unknown))} is no rig that is trained; a renderer's folder has its rig's name")
+    some = np.random.default_rng(config.seed).permutation(len(features))[:PEOPLE]
+    values = {rig.name: truth(rig, features.arkit[some], features.mask[some])[0] for rig in rigs if rig.name in folders}
+    return load(config.weights, folders, features.embedding[torch.from_numpy(some)], values)
+
+
+def fit(
+    config: AnimatorConfig, rigs: Sequence[Rig], features: Features, read: nn.Linear, perceptual: Perceptual | None = None
+) -> tuple[TokenAnimator | MlpAnimator, Avatars]:
+    """The network and the avatars' codes and queries, trained on M features.
+
+    Args:
+        config: the stage's settings.
+        rigs: the avatars.
+        features: what is trained on.
+        read: logits of ARKit weights (52) from a feature, as the encoder reads them: where control tokens start from.
+        perceptual: judges what the avatars show.
+
+    Raises:
+        FreeAvatarError: the loss is not finite.
+    """
+    torch.manual_seed(config.seed)
+    model, avatars = NETWORKS[config.network](features.feature.shape[1], CODE, QUERY), Avatars(rigs)
+    if isinstance(model, TokenAnimator):
+        model.read.load_state_dict(read.state_dict())
+    goals = {rig.name: goal(rig, features.arkit, features.mask) for rig in rigs}
+    optimiser = torch.optim.AdamW([*model.parameters(), *avatars.parameters()], lr=config.rate, weight_decay=1e-2)
+    batches = max(1, len(features) // config.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, total_steps=config.epochs * batches)
+    step = 0
+    for epoch in range(config.epochs):
+        running: dict[str, float] = {}
+        for rows in tqdm(torch.randperm(len(features)).chunk(batches), desc=f"epoch {epoch + 1}", leave=False):
+            terms = losses(model, avatars, goals, features, rows, config.shares)
+            if perceptual and (seen := _looked_at(perceptual, rigs, step)):
+                some = rows[:SEEN]
+                values = model(features.feature[some], avatars.codes[seen][None], avatars.queries[seen])
+                terms["perceptual"] = perceptual.loss(seen, values.clamp(0, 1), features.embedding[some])
+            loss = total(terms, {name: share for name, share in vars(config.shares).items() if name in terms})
+            if not torch.isfinite(loss):
+                raise FreeAvatarError(f"the animator's loss is {loss.item()}: lower --rate (now {config.rate})")
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            step += 1
+            for name, term in terms.items():
+                running[name] = running.get(name, 0.0) + term.item() / batches
+        if perceptual:
+            _check(perceptual, model, avatars, features)
+        print(f"epoch {epoch + 1}: " + ", ".join(f"{name} {value:.4f}" for name, value in running.items()))
+    return model.eval(), avatars
+
+
+def losses(
+    model: nn.Module, avatars: Avatars, goals: Mapping[str, Goal], features: Features, rows: Tensor, shares: Shares
+) -> dict[str, Tensor]:
+    """The loss terms of some crops, each summed over the avatars."""
+    some = rows[: len(rows) // 4]  # enough to see how much noise moves a control
+    terms: dict[str, Tensor] = {}
+    for name, aim in goals.items():
+        code, queries = avatars.codes[name][None], avatars.queries[name]
+        values = model(features.feature[rows], code, queries)
+        own = aim.losses(values, rows)
+        if shares.steadiness:
+            own["steadiness"] = (model(features.twin[some], code, queries) - values[: len(some)]).abs().mean()
+        for term, value in own.items():
+            terms[term] = terms.get(term, torch.zeros(())) + value
+    return terms
+
+
+def _looked_at(perceptual: Perceptual, rigs: Sequence[Rig], step: int) -> str | None:
+    """The avatar that is looked at in a step: one after the other, of those that can be judged."""
+    able = [rig.name for rig in rigs if rig.name in perceptual.rigs]
+    return able[step % len(able)] if able else None
+
+
+@torch.inference_mode()
+def _check(perceptual: Perceptual, model: nn.Module, avatars: Avatars, features: Features) -> None:
+    """Let the judge look whether its renderers are still to be believed at what the animator makes now."""
+    rows = torch.randint(len(features), (2 * SEEN,))
+    for name in [name for name in avatars.codes if name in perceptual.rigs]:
+        gap = perceptual.check(name, model(features.feature[rows], avatars.codes[name][None], avatars.queries[name]).clamp(0, 1))
+        print(f"{name}: neural and raster renders differ by {gap:.2f} of the spread of expressions")
+
+
+def export_animator(model: nn.Module, avatars: Avatars, rigs: Sequence[Rig], features: Features, config: AnimatorConfig) -> None:
+    """Write the animator's weights folder: graph, avatars.safetensors, fp16 weights, config, and what fits an avatar later."""
     from safetensors.torch import save_file
 
-    encoder_config = json.loads((encoder / "config.json").read_text())
+    encoder = json.loads((config.weights / "config.json").read_text())
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half().float()  # what an avatar is fitted with later is what runs, to the bit
 
     def fill(place: Path) -> dict[str, object]:
-        example = [torch.randn(2, encoder_config["feature_size"]), torch.randn(2, CODE), torch.randn(5, QUERY)]
+        example = [torch.randn(2, encoder["feature_size"]), torch.randn(2, CODE), torch.randn(5, QUERY)]
         axes = {"feature": {0: "batch"}, "code": {0: "batch"}, "queries": {0: "controls"}, "values": {0: "batch", 1: "controls"}}
         write_onnx(model, example, place / "model.onnx", ["feature", "code", "queries"], ["values"], axes)
         tensors = {f"{r.name}.code": avatars.codes[r.name].detach() for r in rigs}
         tensors |= {f"{r.name}.queries": avatars.queries[r.name].detach() for r in rigs}
         save_file(tensors, place / "avatars.safetensors")
-        save_file({k: v.half() for k, v in model.state_dict().items()}, place / "model.safetensors")
+        rows = torch.randperm(len(features))[:EXAMPLES]
+        shapes = torch.from_numpy(np.where(features.mask > 0, features.arkit, -1))[rows]
+        network = {f"network.{k}": v.half().contiguous() for k, v in model.state_dict().items()}
+        save_file({"feature": features.feature[rows].half(), "arkit": shapes.half(), **network}, place / "fitting.safetensors")
         return {
-            "format": 1, "encoder_sha256": encoder_config["sha256"], "feature_version": encoder_config["feature_version"],
-            "feature_size": encoder_config["feature_size"], "code_size": CODE, "query_size": QUERY,
+            "format": 1, "encoder_sha256": encoder["sha256"], "feature_version": encoder["feature_version"],
+            "feature_size": encoder["feature_size"], "code_size": CODE, "query_size": QUERY, "network": config.network,
+            "examples": min(EXAMPLES, len(features)),
             "rigs": {r.name: [r.controls[i].name for i in driven(r)] for r in rigs},
         }  # fmt: skip
 
-    write_folder(folder, fill)
+    write_folder(config.out, fill)

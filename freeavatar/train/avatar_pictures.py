@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from freeavatar.arkit import NAMES
 from freeavatar.bounded import read_bounded
 from freeavatar.errors import SourceError
+from freeavatar.face.alignment import warp
 from freeavatar.output import replacing
 from freeavatar.progress import progress
-from freeavatar.rig import Rig
+from freeavatar.rig import ANIMATOR, Rig
 from freeavatar.sources.images import read_image
 from freeavatar.train.loop import Batch
 from freeavatar.types import Image, Vector
@@ -37,6 +38,8 @@ MOST: Final = 100_000
 BLOCK: Final = 8
 """Rows in sequence that are held out together, since neighbours in a recording look alike."""
 HELD_OUT: Final = 1 / 16
+WHOLE: Final[Vector] = np.eye(2, 3, dtype=np.float32)
+"""The view that shows all that the camera sees."""
 _MAX_TABLE: Final = 256 << 20
 _SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 _TOLERANCE: Final = 1e-3
@@ -129,7 +132,51 @@ def at_rest(rig: Rig, values: Vector) -> NDArray[np.bool_]:
     return np.asarray((np.abs(values - rig.normalise(rig.neutral()))[:, head] < 0.01).all(1))
 
 
-def render_pictures(rig: Rig, folder: Path, count: int, size: int, seed: int) -> Pictures:
+class Painter:
+    """Draws an avatar by the raster, as its neural renderer shows it.
+
+    Args:
+        rig: the avatar.
+        size: side S of the pictures in pixels.
+        view: (2, 3) affine map from what the camera sees to the picture, both as the unit square with y down.
+
+    Raises:
+        MissingExtraError, RenderError, RigError: as for :class:`freeavatar_renderer.raster.AvatarRenderer`.
+    """
+
+    def __init__(self, rig: Rig, size: int, view: Vector) -> None:
+        from freeavatar_renderer.raster import AvatarRenderer
+
+        self.rig, self.size, self.view = rig, size, view
+        side = size * _drawn(view)
+        self._renderer = AvatarRenderer(rig, side, side)
+
+    def __enter__(self) -> "Painter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._renderer.release()
+
+    def paint(self, values: Vector) -> Image:
+        """(S, S, 3) picture of (N,) normalised values."""
+        return cut(self._renderer.render(self.rig.denormalise(values)), self.view, self.size)
+
+
+def cut(image: Image, view: Vector, size: int) -> Image:
+    """The part of a square image that a map of unit squares shows, ``size`` wide; beyond the image its border is repeated."""
+    if np.array_equal(view, WHOLE):
+        return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if len(image) > size else cv2.INTER_LINEAR)  # type: ignore[return-value]
+    # A pixel's coordinate is that of its centre, a unit square starts at its edge.
+    linear = view[:, :2].astype(np.float64) * size / len(image)
+    return warp(image, np.column_stack([linear, size * view[:, 2] - 0.5 + linear.sum(1) / 2]), size)
+
+
+def _drawn(view: Vector) -> int:
+    """How much larger than the picture the raster draws, so that nothing is enlarged by more than a fifth."""
+    return min(4, math.ceil(float(np.hypot(view[0, 0], view[1, 0])) / 1.2))
+
+
+def render_pictures(rig: Rig, folder: Path, count: int, size: int, seed: int, view: Vector = WHOLE, still: bool = False) -> Pictures:
     """Raster renders of random values, kept in a folder of shards; those that are there already are not drawn again.
 
     Args:
@@ -138,38 +185,37 @@ def render_pictures(rig: Rig, folder: Path, count: int, size: int, seed: int) ->
         count: pictures, rounded up to whole shards of :data:`SHARD`.
         size: side in pixels.
         seed: seed of the values; a shard is a function of the seed and its number.
+        view: (2, 3) map from what the camera sees to the picture, both as the unit square with y down.
+        still: only what the animator drives moves; head and gaze rest.
 
     Raises:
-        SourceError: a shard is damaged, or of another avatar, size or seed.
-        MissingExtraError, RenderError, RigError: as for :class:`freeavatar_renderer.raster.AvatarRenderer`.
+        SourceError: a shard is damaged, or of another avatar, size, view or seed.
+        MissingExtraError, RenderError, RigError: as for :class:`Painter`.
     """
-    from freeavatar_renderer.raster import AvatarRenderer
-
-    made, shards = _identity(rig, size, seed), math.ceil(count / SHARD)
+    made, shards = _identity(rig, size, seed, view, still), math.ceil(count / SHARD)
     paths = [folder / f"shard_{i:05}.npz" for i in range(shards)]
     if missing := [(i, path) for i, path in enumerate(paths) if not path.is_file()]:
         folder.mkdir(parents=True, exist_ok=True)
-        renderer = AvatarRenderer(rig, size, size)
-        try:
+        free = np.array([c.source == ANIMATOR or not still for c in rig.controls])
+        with Painter(rig, size, view) as painter:
             for i, path in progress(missing, len(missing), f"{rig.name}: drawing"):
                 rng = np.random.default_rng([seed, i])
-                values = np.stack([draw_values(rig, rng) for _ in range(SHARD)])
-                images = np.stack([renderer.render(v) for v in values])
+                values = rig.normalise(np.stack([np.where(free, draw_values(rig, rng), rig.neutral()) for _ in range(SHARD)]))
+                images = np.stack([painter.paint(v) for v in values])
                 with replacing(path) as temporary:
-                    np.savez_compressed(temporary, image=images, values=rig.normalise(values), made=made)
-        finally:
-            renderer.release()
+                    np.savez_compressed(temporary, image=images, values=values, made=made)
     parts = [_read_shard(path, made, len(rig.controls), size) for path in paths]
     return Pictures(np.concatenate([p.images for p in parts]), np.concatenate([p.values for p in parts]))
 
 
-def read_pictures(folder: Path, rig: Rig, size: int) -> Pictures:
+def read_pictures(folder: Path, rig: Rig, size: int, view: Vector = WHOLE) -> Pictures:
     """Pictures and controls that a user brings; docs/training/renderer.md has the format.
 
     Args:
         folder: holds ``images/`` and ``controls.csv`` or ``controls.jsonl``.
         rig: names the controls and their ranges; a control that the table leaves out is at rest.
         size: side in pixels that the pictures are brought to.
+        view: (2, 3) map from the pictures to what is kept of them, both as the unit square with y down.
 
     Raises:
         SourceError: anything is missing, damaged, out of range or not named by the rig.
@@ -199,7 +245,7 @@ def read_pictures(folder: Path, rig: Rig, size: int) -> Pictures:
         raise SourceError(f"{table}: names {twice!r:.80} twice; expected one row a picture")
     images = np.empty((len(names), size, size, 3), np.uint8)
     for i, name in enumerate(progress(names, len(names), "reading")):
-        images[i] = _square(folder / "images" / name, size)
+        images[i] = cut(_square(folder / "images" / name), view, size)
     return Pictures(images, rig.normalise(np.stack(rows)).clip(0, 1))
 
 
@@ -247,20 +293,21 @@ def _values(rig: Rig, shown: Mapping[str, Any], where: str) -> Vector:
     return values
 
 
-def _square(path: Path, size: int) -> Image:
+def _square(path: Path) -> Image:
     image = read_image(path)
     if image.shape[0] != image.shape[1] or len(image) < 16:
         raise SourceError(f"{path}: is {image.shape[1]} x {image.shape[0]} pixels; expected a square of at least 16")
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if len(image) > size else cv2.INTER_LINEAR)  # type: ignore[return-value]
+    return image
 
 
 def _weights(shapes: Mapping[str, float]) -> Vector:
     return np.array([shapes.get(name, 0.0) for name in NAMES], np.float32)
 
 
-def _identity(rig: Rig, size: int, seed: int) -> str:
+def _identity(rig: Rig, size: int, seed: int, view: Vector, still: bool) -> str:
     """What the pixels of a shard depend on, as a hash."""
-    settings = repr((1, rig.controls, rig.correctives, rig.camera_target, rig.camera_height, size, seed, SHARD))
+    shown = rig.camera_target, rig.camera_height, view.tolist(), still
+    settings = repr((2, rig.controls, rig.correctives, shown, size, seed, SHARD))
     return hashlib.sha256(settings.encode() + rig.model.read_bytes()).hexdigest()
 
 
@@ -268,7 +315,7 @@ def _read_shard(path: Path, made: str, controls: int, size: int) -> Pictures:
     try:
         with np.load(path, allow_pickle=False) as z:
             if str(z["made"]) != made:
-                raise SourceError(f"{path}: was drawn from another avatar, size or seed; delete it or choose another --out")
+                raise SourceError(f"{path}: was drawn from another avatar, size, view or seed; delete it or choose another --out")
             images, values = z["image"], z["values"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
         raise SourceError(f"{path}: not a readable shard ({error}); delete it, and it is drawn again") from error

@@ -56,25 +56,31 @@ def loss_weight(pictures: Pictures, rig: Rig) -> NDArray[np.float32]:
     return np.asarray(weight / weight.mean(), np.float32)
 
 
-def face_of(pictures: Pictures, rig: Rig, neutral: Image) -> Vector:
-    """(2, 3) map from the unit square of a picture to that of the encoder's crop, y down.
-
-    The tracker finds it on the picture at rest. Where it sees no face, such as on a monitor's, eyes and mouth are where
-    the pictures move with their controls; where there are none, the whole picture is the face.
+def tracked_face(neutral: Image) -> Vector | None:
+    """(2, 3) map from the unit square of a picture to that of the encoder's crop, y down, as the tracker finds it.
 
     Args:
-        pictures: what the avatar looks like.
-        rig: names the regions.
-        neutral: the avatar at rest, seen by the same camera, in any size.
+        neutral: the avatar at rest.
+
+    Returns:
+        None where the tracker sees no face, such as on a monitor's.
     """
     with FaceTracker(still=True) as tracker:
         found = tracker.track(Frame(neutral, 0.0, 0))
-    if found is not None:
-        crop, side = tracker.size, len(neutral)
-        linear = found.matrix[:, :2].astype(np.float64)
-        # A pixel's coordinate is that of its centre.
-        offset = (found.matrix[:, 2] + 0.5 - linear.sum(1) / 2) / crop
-        return np.column_stack([linear * side / crop, offset]).astype(np.float32)
+    if found is None:
+        return None
+    crop, side = tracker.size, len(neutral)
+    linear = found.matrix[:, :2].astype(np.float64)
+    # A pixel's coordinate is that of its centre.
+    offset = (found.matrix[:, 2] + 0.5 - linear.sum(1) / 2) / crop
+    return np.column_stack([linear * side / crop, offset]).astype(np.float32)
+
+
+def moving_face(pictures: Pictures, rig: Rig) -> Vector:
+    """The same map of a face that no tracker sees: eyes and mouth are where the pictures move with their controls.
+
+    Where there are none, the whole picture is the face.
+    """
     lids, mouth = moving(pictures, rig, LIDS), moving(pictures, rig, MOUTH)
     if not (lids.any() and mouth.any()):
         return np.eye(2, 3, dtype=np.float32)

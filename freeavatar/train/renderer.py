@@ -22,14 +22,25 @@ from freeavatar.models.expression import ExpressionEncoder
 from freeavatar.network import WEIGHTS
 from freeavatar.output import replacing
 from freeavatar.rig import Rig, load_rig
-from freeavatar.train.avatar_pictures import MOST, PictureBatches, Pictures, as_tensor, at_rest, read_pictures, render_pictures
+from freeavatar.train.avatar_pictures import (
+    LEAST,
+    MOST,
+    WHOLE,
+    Painter,
+    PictureBatches,
+    Pictures,
+    as_tensor,
+    at_rest,
+    read_pictures,
+    render_pictures,
+)  # fmt: skip
 from freeavatar.train.export import load_weights
 from freeavatar.train.likeness import psnr, ssim
 from freeavatar.train.loop import CHECKPOINT, Batch, Outcome, Recipe, fit, load_average
 from freeavatar.train.place import place
-from freeavatar.train.regions import face_of, loss_weight
-from freeavatar.types import Image
-from freeavatar_renderer.neural import MODELS, NeuralRenderer, Renderer
+from freeavatar.train.regions import loss_weight, moving_face, tracked_face
+from freeavatar.types import Image, Vector
+from freeavatar_renderer.neural import MODELS, NeuralRenderer, PatchRenderer, Renderer
 
 EDGES: Final = 0.5
 """Weight of the differences between neighbouring pixels: lids and lips are thin."""
@@ -37,6 +48,8 @@ WINDOW: Final = 0.1
 """Share of the run that the average of the weights looks back on."""
 TRACKED: Final = 512
 """Pixels of the picture in which the tracker looks for the avatar's face."""
+GLANCED: Final = (256, 64)
+"""Pictures, and their side in pixels, that show where a face moves which the tracker does not see."""
 JUDGED: Final = 512
 """Held-out pictures that scores are taken from, at most."""
 COLUMNS: Final = 8
@@ -52,7 +65,9 @@ class RendererConfig:
         out: folder for checkpoints, logs, the drawn pictures and the grid.
         pictures: folder of pictures and controls of one's own, instead of raster renders of the rig.
         images: raster renders to learn from.
-        model: ``small``, or ``published`` for 256 pixels on a GPU.
+        framing: ``face``: the encoder's crop with the head at rest, all that the animator's loop looks at; ``camera``: all that the
+            camera sees, with the head turning.
+        model: ``patches``; ``small``, convolutions, for turning heads; ``published`` for 256 pixels on a GPU.
         size: side of the pictures in pixels.
         steps: optimiser steps.
         batch: pictures a step and process.
@@ -66,7 +81,8 @@ class RendererConfig:
     out: Path
     pictures: Path | None = None
     images: int = 4096
-    model: Literal["small", "published"] = "small"
+    framing: Literal["face", "camera"] = "face"
+    model: Literal["patches", "small", "published"] = "patches"
     size: int = 128
     steps: int = 6000
     batch: int = 32
@@ -89,11 +105,13 @@ def train(config: RendererConfig) -> Path:
         torch.manual_seed(config.seed)
         architecture: dict[str, Any] = {"model": config.model, "size": config.size, "controls": list(rig.names)}
         model = _build(architecture)
-        pictures = read(config, rig)
-        learnt, _ = pictures.split(config.seed)
+        face = find_face(config, rig)
+        view, crop = (face, WHOLE) if config.framing == "face" else (WHOLE, face)
+        learnt, _ = read(config, rig, view).split(config.seed)
         if not (config.out / CHECKPOINT).is_file():
-            model.face.copy_(torch.from_numpy(face_of(learnt, rig, _neutral(config, rig, pictures))))
-            if isinstance(model, NeuralRenderer):
+            model.view.copy_(torch.from_numpy(view))
+            model.face.copy_(torch.from_numpy(crop))
+            if isinstance(model, PatchRenderer | NeuralRenderer):
                 usual = np.median(learnt.images[:JUDGED], axis=0).astype(np.float32) / 255
                 model.start_from(torch.from_numpy(usual).permute(2, 0, 1))
         weight = torch.from_numpy(loss_weight(learnt, rig)).to(where.device)
@@ -104,11 +122,18 @@ def train(config: RendererConfig) -> Path:
         return fit(model, partial(_step, weight), source, recipe, where, architecture, config)
 
 
-def read(config: RendererConfig, rig: Rig) -> Pictures:
+def read(config: RendererConfig, rig: Rig, view: Vector) -> Pictures:
     """All pictures of a run, those that are held out among them."""
-    if config.pictures:
-        return read_pictures(config.pictures, rig, config.size)
-    return render_pictures(rig, config.out / "pictures", config.images, config.size, config.seed)
+    still = config.framing == "face"
+    if not config.pictures:
+        return render_pictures(rig, config.out / "pictures", config.images, config.size, config.seed, view, still)
+    pictures = read_pictures(config.pictures, rig, config.size, view)
+    if not still:
+        return pictures
+    rows = np.flatnonzero(at_rest(rig, pictures.values))
+    if len(rows) < LEAST:
+        raise FreeAvatarError(f"{config.pictures}: in {len(rows)} pictures the head is at rest; expected {LEAST}, or set --framing camera")
+    return pictures.rows(rows)
 
 
 def _build(architecture: dict[str, Any]) -> Renderer:
@@ -118,18 +143,17 @@ def _build(architecture: dict[str, Any]) -> Renderer:
         raise FreeAvatarError(f"--model {architecture['model']}: {error}; set --size") from error
 
 
-def _neutral(config: RendererConfig, rig: Rig, pictures: Pictures) -> Image:
-    """The avatar at rest, large enough for the tracker: drawn, or that of the pictures which comes closest."""
+def find_face(config: RendererConfig, rig: Rig) -> Vector:
+    """(2, 3) map from what the camera sees to the encoder's crop, both as the unit square with y down."""
+    neutral, (count, side) = rig.normalise(rig.neutral()), GLANCED
     if config.pictures:
-        far = np.abs(pictures.values - rig.normalise(rig.neutral())).sum(1)
-        return np.asarray(cv2.resize(pictures.images[far.argmin()], (TRACKED, TRACKED), interpolation=cv2.INTER_CUBIC), np.uint8)
-    from freeavatar_renderer.raster import AvatarRenderer
-
-    renderer = AvatarRenderer(rig, TRACKED, TRACKED)
-    try:
-        return renderer.render(rig.neutral())
-    finally:
-        renderer.release()
+        pictures = read_pictures(config.pictures, rig, 2 * side)
+        nearest = pictures.images[np.abs(pictures.values - neutral).sum(1).argmin()]
+        found = tracked_face(np.asarray(cv2.resize(nearest, (TRACKED, TRACKED), interpolation=cv2.INTER_CUBIC), np.uint8))
+        return moving_face(pictures, rig) if found is None else found
+    with Painter(rig, TRACKED, WHOLE) as painter:
+        found = tracked_face(painter.paint(neutral))
+    return moving_face(render_pictures(rig, config.out / "glanced", count, side, config.seed), rig) if found is None else found
 
 
 def picture_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> dict[str, Tensor]:
@@ -183,7 +207,7 @@ def judge(model: Renderer, rig: Rig, pictures: Pictures, learnt: Pictures, encod
     """
     pictures = pictures.rows(np.arange(min(len(pictures), JUDGED)))
     true = as_tensor(pictures.images).float() / 255
-    painted = torch.cat([model(part) for part in torch.split(torch.from_numpy(pictures.values), 32)])
+    painted = torch.cat([model(part) for part in torch.split(torch.from_numpy(pictures.values), 32)]).clamp(0, 1)
     mean = torch.from_numpy(learnt.images.mean(0, dtype=np.float64)).permute(2, 0, 1)[None].float() / 255
     scores = {
         "psnr": psnr(painted, true).mean(), "psnr_parts": psnr(painted, true, torch.from_numpy(loss_weight(learnt, rig))).mean(),
@@ -215,7 +239,7 @@ def grid(model: Renderer, pictures: Pictures, rows: int = 2) -> Image:
     chosen = np.linspace(0, len(pictures) - 1, min(rows * COLUMNS, len(pictures))).astype(np.intp)
     some = pictures.rows(chosen)
     true = some.images.astype(np.float32)
-    painted = 255 * model(torch.from_numpy(some.values)).permute(0, 2, 3, 1).numpy()
+    painted = 255 * model(torch.from_numpy(some.values)).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     strips = []
     for start in range(0, len(some), COLUMNS):
         part = slice(start, start + COLUMNS)
@@ -229,7 +253,7 @@ def report(config: RendererConfig, last: Path) -> dict[str, float]:
     """:func:`judge` of a finished run, and its :func:`grid` as ``out/grid.png``."""
     rig = load_rig(config.rig)
     model = load_trained(last, rig)
-    learnt, held_out = read(config, rig).split(config.seed)
+    learnt, held_out = read(config, rig, model.view.numpy()).split(config.seed)
     with replacing(config.out / "grid.png") as temporary:
         temporary.write_bytes(cv2.imencode(".png", grid(model, held_out)[..., ::-1])[1].tobytes())
     return judge(model, rig, held_out, learnt, load_weights(config.encoder))

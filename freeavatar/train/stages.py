@@ -1,16 +1,17 @@
 """``freeavatar train STAGE``: every stage's settings are its command line."""
 
-import json
+import json as jsonlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg
 from tyro.extras import subcommand_cli_from_dict
 
-from freeavatar.train import animator, expression, mae, renderer
+from freeavatar.train import animator, avatar, expression, mae, renderer
 from freeavatar.train.export import export_encoder
 from freeavatar.train.judge import judge, judge_real
 from freeavatar.train.loop import load_average
@@ -23,7 +24,7 @@ def main(args: Sequence[str]) -> int:
     """Run one stage; ``args`` are the words after ``freeavatar train``."""
     return int(
         subcommand_cli_from_dict(
-            {"mae": _mae, "expression": _expression, "renderer": _renderer, "animator": _animator},
+            {"mae": _mae, "expression": _expression, "renderer": _renderer, "animator": _animator, "avatar": _avatar},
             prog="freeavatar train",
             description="Train one stage; docs/training.md has the whole chain.",
             args=list(args),
@@ -46,7 +47,7 @@ def _mae(config: Annotated[mae.MaeConfig, OmitArgPrefixes], held_out: tuple[Path
         if config.real:
             unseen["real"] = RealFaces(config.real, config.size, 1, config.seed, "selection").jpegs
         scores = {kind: mae.evaluate(model, mae.straight(jpegs, config.size)) for kind, jpegs in unseen.items()}
-        print(json.dumps({kind: {k: round(v, 4) for k, v in score.items()} for kind, score in scores.items()}))
+        print(jsonlib.dumps({kind: {k: round(v, 4) for k, v in score.items()} for kind, score in scores.items()}))
     return 0
 
 
@@ -71,11 +72,11 @@ def _expression(
     scores = judge(model, held_out) if held_out else {}
     if config.real:
         scores |= judge_real(model, config.real)
-    print(json.dumps({k: round(v, 4) for k, v in scores.items()}))
+    print(jsonlib.dumps({k: round(v, 4) for k, v in scores.items()}))
     if weights:
         architecture, _ = load_average(last)
         difference = export_encoder(model, config.size, weights, config.out.name, architecture, _calibration(config), precision)
-        print(json.dumps({"int8": vars(difference) if difference else None}))
+        print(jsonlib.dumps({"int8": vars(difference) if difference else None}))
     return 0
 
 
@@ -88,11 +89,27 @@ def _renderer(config: Annotated[renderer.RendererConfig, OmitArgPrefixes]) -> in
     """Train the neural renderer of one avatar, which the animator's perceptual loop looks through."""
     last = renderer.train(config)
     if leads():
-        print(json.dumps({k: round(v, 4) for k, v in renderer.report(config, last).items()}))
+        print(jsonlib.dumps({k: round(v, 4) for k, v in renderer.report(config, last).items()}))
     return 0
 
 
 def _animator(config: Annotated[animator.AnimatorConfig, OmitArgPrefixes]) -> int:
     """Train the animator of all built-in avatars on features of a trained encoder."""
     print(animator.train(config))
+    return 0
+
+
+def _avatar(
+    rig: Annotated[Positional[Path], arg(metavar="DIR")], config: Annotated[avatar.AvatarConfig, OmitArgPrefixes], json: bool = False
+) -> int:
+    """Fit a new avatar to the animator that ships; nothing else changes.
+
+    Args:
+        rig: the rig's folder, as "freeavatar rig import" makes it.
+        config: the stage's settings.
+        json: print the summary as JSON.
+    """
+    done = avatar.train(rig, config)
+    text = f"{done.rig}: {done.controls} controls, error away from rest {done.before:.3f} before, {done.after:.3f} after: {done.output}"
+    print(jsonlib.dumps(asdict(done)) if json else text)
     return 0

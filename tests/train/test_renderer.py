@@ -13,16 +13,27 @@ import pytest
 import torch
 
 from freeavatar.errors import FreeAvatarError, RenderError, SourceError, WeightsError
+from freeavatar.face.alignment import warp
 from freeavatar.models.expression import ExpressionEncoder
-from freeavatar.rig import Rig, load_rig
+from freeavatar.rig import ANIMATOR, Rig, load_rig
 from freeavatar.train import avatar_pictures, regions, renderer
-from freeavatar.train.avatar_pictures import LEAST, PictureBatches, Pictures, at_rest, draw_values, read_pictures, render_pictures
+from freeavatar.train.avatar_pictures import (
+    LEAST,
+    WHOLE,
+    Painter,
+    PictureBatches,
+    Pictures,
+    at_rest,
+    draw_values,
+    read_pictures,
+    render_pictures,
+)
 from freeavatar.train.likeness import psnr, ssim
 from freeavatar.train.stages import main
 from freeavatar.types import FaceCrop, Frame
-from freeavatar_renderer.neural import NeuralRenderer, Renderer
+from freeavatar_renderer.neural import PatchRenderer, Renderer
 
-RIG, SIZE = "pixel", 32
+RIG, SIZE, COUNT = "pixel", 32, 160
 
 
 def drawn(rig: Rig, values: np.ndarray, side: int = 64) -> np.ndarray:
@@ -42,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, rig, rng = tmp_path_factory.mktemp("user"), load_rig(RIG), np.random.default_rng(0)
     (root / "images").mkdir()
     rows = ["file," + ",".join(reversed(rig.names))]  # names decide, not places
-    for i in range(96):
+    for i in range(COUNT):
         values = draw_values(rig, rng)
         cv2.imwrite(str(root / "images" / f"{i:03}.png"), drawn(rig, values)[..., ::-1])
         rows.append(f"{i:03}.png," + ",".join(f"{v:.6f}" for v in reversed(values.tolist())))
@@ -119,7 +130,7 @@ def test_psnr_and_ssim_of_known_pictures() -> None:
 def test_pictures_of_a_user_are_read_by_name_and_both_tables_say_the_same(folder: Path, tmp_path: Path) -> None:
     rig = load_rig(RIG)
     pictures = read_pictures(folder, rig, SIZE)
-    assert pictures.images.shape == (96, SIZE, SIZE, 3) and pictures.values.shape == (96, len(rig.controls))
+    assert pictures.images.shape == (COUNT, SIZE, SIZE, 3) and pictures.values.shape == (COUNT, len(rig.controls))
     expected = cv2.resize(drawn(rig, rig.denormalise(pictures.values[5])), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     assert np.abs(pictures.images[5].astype(int) - expected).max() <= 1
     lines = []
@@ -238,13 +249,15 @@ def test_the_face_is_where_the_tracker_says_or_else_where_lids_and_mouth_move(fo
     rig = load_rig(RIG)
     pictures = read_pictures(folder, rig, 64)
     neutral = drawn(rig, rig.neutral())
-    guessed = regions.face_of(pictures, rig, neutral)
+    assert regions.tracked_face(neutral) is None
+    guessed = regions.moving_face(pictures, rig)
     middle = np.array([32.0, 24.0]) / 64  # between the bars that stand for lids
     np.testing.assert_allclose(guessed[:, :2] @ middle + guessed[:, 2], [0.5, 0.309], atol=0.08)
     matrix = np.array([[1.5, 0.2, -4.0], [-0.2, 1.5, 3.0]], np.float32)
     crop = FaceCrop(np.zeros((128, 128, 3), np.uint8), matrix, None, np.zeros(6, np.float32), 0.0, 0)
     monkeypatch.setattr(NoFace, "found", crop)
-    tracked = regions.face_of(pictures, rig, neutral)
+    tracked = regions.tracked_face(neutral)
+    assert tracked is not None
     pixel = np.array([10.0, 40.0])
     expected = (matrix[:, :2] @ pixel + matrix[:, 2] + 0.5) / 128
     np.testing.assert_allclose(tracked[:, :2] @ ((pixel + 0.5) / 64) + tracked[:, 2], expected, atol=1e-5)
@@ -276,7 +289,10 @@ def test_a_trained_renderer_is_frozen_and_belongs_to_its_controls(folder: Path, 
     last = renderer.train(settings(folder, tmp_path, steps=1))
     model = renderer.load_trained(last, load_rig(RIG))
     assert not model.training and not any(p.requires_grad for p in model.parameters())
-    assert not torch.equal(model.face, torch.eye(2, 3))
+    assert not torch.equal(model.view, torch.eye(2, 3)) and torch.equal(model.face, torch.eye(2, 3))
+    camera = renderer.train(settings(folder, tmp_path / "camera", steps=1, framing="camera"))
+    whole = renderer.load_trained(camera, load_rig(RIG))
+    assert torch.equal(whole.view, torch.eye(2, 3)) and torch.equal(whole.face, model.view)
     with pytest.raises(WeightsError, match="was trained for other controls than those of rig 'robot'"):
         renderer.load_trained(last, load_rig("robot"))
     state = torch.load(last, weights_only=True)
@@ -287,7 +303,11 @@ def test_a_trained_renderer_is_frozen_and_belongs_to_its_controls(folder: Path, 
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"size": 100}, "--model small: size is 100.*set --size"), ({"model": "published"}, "expected 256"), ({"images": 0}, "--images is 0")],
+    [
+        ({"size": 100}, "--model patches: size is 100.*set --size"),
+        ({"model": "published"}, "expected 256"),
+        ({"images": 0}, "--images is 0"),
+    ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(folder: Path, tmp_path: Path, change: dict[str, object], said: str) -> None:
     with pytest.raises(FreeAvatarError, match=said):
@@ -325,8 +345,8 @@ def test_a_renderer_is_judged_by_the_expressions_that_are_read_from_it(folder: P
     assert perfect["psnr"] == np.inf and perfect["ssim"] == pytest.approx(1) and perfect["expression_error"] < 1e-3
     assert off["psnr"] == pytest.approx(20, abs=0.5) and perfect["psnr_mean"] == off["psnr_mean"] < 40
     assert 1e-3 < off["expression_error"] <= off["expression_worst"] and off["perceptual"] > 1e-3
-    assert perfect["images"] == 96 and perfect["expression_images"] == at_rest(rig, pictures.values).sum()
-    flat = renderer.judge(NeuralRenderer(len(rig.controls), SIZE).eval(), rig, pictures, pictures, encoder)
+    assert perfect["images"] == COUNT and perfect["expression_images"] == at_rest(rig, pictures.values).sum()
+    flat = renderer.judge(PatchRenderer(len(rig.controls), SIZE).eval(), rig, pictures, pictures, encoder)
     assert flat["expression_error"] > 0.2 and flat["psnr"] < flat["psnr_mean"]
 
 
@@ -348,11 +368,47 @@ def test_renders_are_drawn_once_and_belong_to_their_avatar(graphics: None, tmp_p
     again = render_pictures(rig, tmp_path, 9, SIZE, 0)
     np.testing.assert_array_equal(first.images, again.images)
     assert (tmp_path / "shard_00000.npz").stat().st_mtime_ns == kept
-    with pytest.raises(SourceError, match="from another avatar, size or seed"):
+    with pytest.raises(SourceError, match="from another avatar, size, view or seed"):
         render_pictures(rig, tmp_path, 9, SIZE, 1)
     (tmp_path / "shard_00000.npz").write_bytes(b"nothing")
     with pytest.raises(SourceError, match=r"not a readable shard.*delete it"):
         render_pictures(rig, tmp_path, 9, SIZE, 0)
+
+
+def test_a_cut_is_the_crop_of_the_run_time() -> None:
+    y, x = np.mgrid[:128, :128]
+    image = np.stack([127 + 100 * np.sin(x / 19), 127 + 100 * np.cos(y / 17), 127 + 100 * np.sin((x + y) / 21)], axis=-1).round()
+    image = image.astype(np.uint8)
+    np.testing.assert_array_equal(avatar_pictures.cut(image, WHOLE, 128), image)
+    matrix = np.array([[0.8, 0.1, 3.0], [-0.1, 0.8, -5.0]])  # of pixels, whose coordinates are those of their centres
+    view = np.column_stack([matrix[:, :2] * 128 / 64, (matrix[:, 2] + 0.5 - matrix[:, :2].sum(1) / 2) / 64]).astype(np.float32)
+    assert np.abs(avatar_pictures.cut(image, view, 64).astype(int) - warp(image, matrix, 64)).max() <= 1
+
+
+def test_pictures_of_a_user_are_cut_to_the_face_and_those_that_turn_are_left_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig, config = load_rig(RIG), settings(folder, tmp_path)
+    view = np.array([[2, 0, -0.5], [0, 2, -0.5]], np.float32)
+    pictures = renderer.read(config, rig, view)
+    assert at_rest(rig, pictures.values).all() and LEAST <= len(pictures) < COUNT
+    expected = drawn(rig, rig.denormalise(pictures.values[7]))[16:48, 16:48].astype(int)
+    assert np.abs(pictures.images[7] - expected).mean() < 5
+    monkeypatch.setattr(renderer, "LEAST", COUNT)
+    with pytest.raises(FreeAvatarError, match=r"in \d+ pictures the head is at rest; expected 160, or set --framing camera"):
+        renderer.read(config, rig, view)
+
+
+def test_only_what_the_animator_drives_moves_in_still_renders(graphics: None, tmp_path: Path) -> None:
+    rig, view = load_rig("robot"), np.array([[2, 0, -0.5], [0, 2, -0.5]], np.float32)
+    still = render_pictures(rig, tmp_path, 8, SIZE, 0, view, still=True)
+    computed = [c.source != ANIMATOR for c in rig.controls]
+    np.testing.assert_array_equal(still.values[:, computed], np.tile(rig.normalise(rig.neutral())[computed], (8, 1)))
+    assert (still.values[:, ~np.array(computed)].std(0) > 0).mean() > 0.8
+    with Painter(rig, 4 * SIZE, WHOLE) as painter:
+        middle = painter.paint(still.values[0])[SIZE : 3 * SIZE, SIZE : 3 * SIZE]
+    coarse = [cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA).astype(int) for image in (middle, still.images[0])]
+    assert np.abs(coarse[0] - coarse[1]).mean() < 4 < coarse[0].std()
 
 
 def test_the_command_trains_on_renders_and_reports(graphics: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -364,13 +420,13 @@ def test_the_command_trains_on_renders_and_reports(graphics: None, tmp_path: Pat
 
 def test_held_out_pictures_are_drawn_better_than_by_the_picture_that_it_starts_from(folder: Path, tmp_path: Path) -> None:
     rig = load_rig(RIG)
-    _, held = read_pictures(folder, rig, SIZE).split(0)
-    wanted, values = avatar_pictures.as_tensor(held.images).float() / 255, torch.from_numpy(held.values)
     losses = []
     for steps in (1, 40):
         state = torch.load(renderer.train(settings(folder, tmp_path / str(steps), steps=steps)), weights_only=True)
-        model = NeuralRenderer(len(rig.controls), SIZE)
+        model = PatchRenderer(len(rig.controls), SIZE)
         model.load_state_dict(state["model"])
+        _, held = renderer.read(settings(folder, tmp_path), rig, model.view.numpy()).split(0)
+        wanted, values = avatar_pictures.as_tensor(held.images).float() / 255, torch.from_numpy(held.values)
         with torch.inference_mode():
             losses.append(renderer.picture_loss(model(values), wanted, torch.ones(SIZE, SIZE))["pixels"].item())
     assert losses[1] < 0.85 * losses[0]

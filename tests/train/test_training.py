@@ -9,20 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from freeavatar.animator import Animator
 from freeavatar.encoder import Encoder
 from freeavatar.errors import WeightsError
-from freeavatar.models.animator import Animator as AnimatorNetwork
 from freeavatar.models.expression import OUTPUTS, ExpressionEncoder
 from freeavatar.models.vit import Block
-from freeavatar.rig import list_rigs, load_rig
-from freeavatar.train import animator, expression
+from freeavatar.train import expression
 from freeavatar.train.export import export_encoder
 from freeavatar.train.judge import judge, judge_real
 from freeavatar.train.loop import load_average
 from freeavatar.train.losses import metric
 from freeavatar.train.pictures import SIDE
-from freeavatar.types import Expression, FaceCrop
+from freeavatar.types import FaceCrop
 
 
 @pytest.fixture(scope="module")
@@ -126,23 +123,6 @@ def test_the_exported_encoder_has_the_fixed_graph_and_loads_at_run_time(trained:
     np.testing.assert_array_equal(read.head_pose, crop.head_pose)
 
 
-def test_the_exported_animator_knows_its_rigs_and_its_encoder(shards: Path, trained: tuple[Path, Path], tmp_path: Path) -> None:
-    last, weights = trained
-    config = animator.AnimatorConfig((shards,), last, weights, tmp_path / "animator", epochs=1, batch=8)
-    folder = animator.train(config)
-    loaded = Animator.load(folder)
-    loaded.check_encoder(Encoder.load(weights))
-    read = Expression(np.zeros(256, np.float32), np.zeros(16, np.float32), np.zeros(52, np.float32), np.zeros(2, np.float32),
-                      np.zeros(6, np.float32), 1.0, np.zeros(4, np.float32), 0.0, 0)  # fmt: skip
-    for name in ("human", "robot"):
-        rig = load_rig(name)
-        assert loaded.knows(rig)
-        frame = loaded.animate(read, rig)
-        assert frame.names == rig.names and ((frame.values >= rig.minimum) & (frame.values <= rig.maximum)).all()
-    listed = json.loads((folder / "config.json").read_text())["rigs"]
-    assert sorted(listed) == list_rigs()
-
-
 def test_every_part_of_the_encoder_learns() -> None:
     torch.manual_seed(0)
     model = ExpressionEncoder()
@@ -150,27 +130,6 @@ def test_every_part_of_the_encoder_learns() -> None:
     sum(value.float().square().sum() for value in read).backward()
     still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert still == []
-
-
-def test_two_avatars_are_driven_differently_by_one_network() -> None:
-    torch.manual_seed(0)
-    network = AnimatorNetwork()
-    feature, queries = torch.randn(3, 256), torch.randn(7, 32)
-    a, b = (network(feature, torch.randn(1, 16).expand(3, -1), queries) for _ in range(2))
-    assert a.shape == (3, 7) and (a - b).abs().max() > 1e-3
-    few, all_of_them = (network(feature, torch.zeros(3, 16), asked).detach() for asked in (queries[:2], queries))
-    np.testing.assert_allclose(few, all_of_them[:, :2], atol=1e-6)  # a control's value does not depend on its neighbours
-
-
-def test_a_masked_shape_is_not_taken_for_truth() -> None:
-    rig = load_rig("human")
-    shapes, mask = np.ones((2, 52), np.float32), np.ones((2, 52), np.float32)
-    column = [rig.controls[i].name for i in animator.driven(rig)].index("mouthClose")
-    from freeavatar.arkit import INDEX
-
-    mask[1, INDEX["mouthClose"]] = 0
-    values, known = animator.truth(rig, shapes, mask)
-    assert values[0, column] == 1 and known[:, column].tolist() == [True, False]
 
 
 def test_block_parameters_have_the_names_of_timm() -> None:

@@ -1,0 +1,197 @@
+"""How well are avatars driven? The animator beside MediaPipe's scores used as ARKit weights, on the same pictures in one run.
+
+usage: python tools/animator_report.py [--animator DIR] [--weights DIR] [--markdown OUT.md] [--json OUT.json]
+                                       [--images-cache DIR] [--workers 2] [--seed 31] [--quick]      (needs FREEAVATAR_DATA)
+
+The pictures are those of tools/benchmark.py: people held out from training. --markdown writes the report; into a file
+with the lines <!-- benchmark details --> and <!-- end --> it writes only between these.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from freeavatar.animator import Animator
+from freeavatar.demo import CLIP
+from freeavatar.encoder import Encoder
+from freeavatar.errors import FreeAvatarError
+from freeavatar.face import FaceTracker
+from freeavatar.output import replacing
+from freeavatar.rig import list_rigs, load_rig
+from freeavatar.sources import open_source
+from freeavatar.types import Frame
+from measure import driving
+from measure.bench import Bench
+from measure.driving import WAYS, Faces
+from measure.parallel import SINGLE_THREADED
+from measure.pictures import QUICK, Size
+from measure.tables import Line, Row, Table, insert, summary
+from measure_filters import HELD, RATE, SECONDS, SIGMA
+
+DATA: Final = Path(__file__).parents[1] / "data"
+TRUTH: Final = Path(__file__).parents[1] / "tests" / "data" / "demo_truth.npz"
+MAIN: Final = "human"
+"""The avatar whose controls are ARKit's."""
+
+
+def controls(people: Faces, animator: Animator) -> Table:
+    """Every avatar's controls against the truth."""
+    result: dict[str, Row] = {}
+    for name in list_rigs():
+        rig = load_rig(name)
+        for way, values in driving.driven(people, rig, animator).items():
+            result[f"{name}, {way}"] = driving.figures(values, driving.wanted(people, rig))
+    ours, peer = result[f"{MAIN}, {WAYS[0]}"], result[f"{MAIN}, {WAYS[2]}"]
+    return Table(
+        "Controls of people held out",
+        f"{len(people.person)} pictures of {len(np.unique(people.person))} people. Mean absolute error, in shares of a control's range, of "
+        f"controls that are more than {driving.ACTIVE} away from rest (active) and of the others (rest); correlation with the truth, mean "
+        "over controls that vary. Animator: the network; read-out: the encoder's ARKit weights through the rig's map; MediaPipe: its "
+        "scores as ARKit weights through the same map. The truth is the rig's map of the true ARKit weights.",
+        result, [
+            Line(f"`{MAIN}`, error of active controls", ours["active"], peer["active"], higher=False),
+            Line(f"`{MAIN}`, error of controls at rest", ours["rest"], peer["rest"], higher=False),
+            Line(f"`{MAIN}`, correlation", ours["correlation"], peer["correlation"]),
+        ],
+    )  # fmt: skip
+
+
+def fitted(people: Faces, animator: Animator, sha256: str) -> Table:
+    """The same of people whose face at rest is known."""
+    rig, result = load_rig(MAIN), dict[str, Row]()
+    truth = driving.wanted(people, rig)
+    for title, every in (
+        ("as it is", driving.driven(people, rig, animator)),
+        ("calibrated", driving.calibrated(people, rig, animator, sha256)),
+    ):
+        for way, values in every.items():
+            result[f"{way}, {title}"] = driving.figures(values[~people.calm], truth[~people.calm])
+    ours, peer = (result[f"{way}, calibrated"] for way in (WAYS[0], WAYS[2]))
+    return Table(
+        "Calibrated to the person",
+        f"The `{MAIN}` on {len(np.unique(people.person))} held-out people, before and after a few pictures of each at rest are taken off "
+        "as `freeavatar calibrate` does. Random expressions of one to five shapes.",
+        result, [
+            Line(f"`{MAIN}` calibrated, error of active controls", ours["active"], peer["active"], higher=False),
+            Line(f"`{MAIN}` calibrated, correlation", ours["correlation"], peer["correlation"]),
+        ],
+    )  # fmt: skip
+
+
+def closures(people: Faces, clip: Faces, animator: Animator) -> Table:
+    """Do eyes and lips close when the person's do?"""
+    rig, result = load_rig(MAIN), dict[str, Row]()
+    for title, some in (("people", people), ("clip", clip)):
+        for way, values in driving.driven(some, rig, animator).items():
+            result[f"{title}, {way}"] = driving.closures(driving.as_arkit(values, rig), some.arkit, some.mask)
+    lines = []
+    for what in next(iter(result.values())):
+        lines += [
+            Line(f"F1 of {what}, held-out {title}", result[f"{title}, {WAYS[0]}"][what], result[f"{title}, {WAYS[2]}"][what])
+            for title in ("people", "clip")
+        ]
+    return Table(
+        "Closed eyes and lips",
+        f"F1 on {len(people.person)} pictures of held-out people and on the {len(clip.person)} frames of the shipped clip. Closed: "
+        f"a blink over {driving.LIDS[0]}; open: under {driving.LIDS[1]}; seen as closed: over {driving.LIDS[2]}. Lips meet: the jaw opens "
+        f"less than {driving.LIPS[0]} beyond what the lips close of it, part over {driving.LIPS[1]}, and are seen to meet under "
+        f"{driving.LIPS[2]}. What lies between is left out.",
+        result, lines,
+    )  # fmt: skip
+
+
+def steadiness(encoder: Encoder, animator: Animator) -> Table:
+    """How far do the controls of a held expression tremble, before any filter?"""
+    rigs, result = [load_rig(name) for name in list_rigs()], dict[str, Row]()
+    with open_source(CLIP) as source:
+        frames = [frame for frame in source if frame.index in HELD]
+    holds = []
+    for frame in frames:
+        rng = np.random.default_rng(frame.index)
+        with FaceTracker(size=encoder.size) as tracker:
+            noisy = (frame.image + rng.normal(0, SIGMA, frame.image.shape) for _ in range(round(SECONDS * RATE)))
+            crops = [tracker.track(Frame(image.clip(0, 255).round().astype(np.uint8), i / RATE, i)) for i, image in enumerate(noisy)]
+        holds.append([encoder.encode([crop])[0] for crop in crops if crop])
+    for rig in rigs:
+        own = driving.columns(rig)
+        std = [rig.normalise(np.stack([animator.animate(e, rig).values for e in hold]))[:, own].std(0) for hold in holds]
+        result[rig.name] = {"mean": float(np.mean(std)), "worst of a hold": float(np.mean(np.max(std, 1))), "worst": float(np.max(std))}
+    main = result[MAIN]
+    return Table(
+        "Steadiness",
+        f"Standard deviation of a control, in shares of its range, unfiltered, while {len(holds)} pictures of the shipped clip are each "
+        f"held for {SECONDS:.0f} seconds before a webcam whose noise ({SIGMA:.0f} of 255) is new in every frame. Mean over controls; "
+        "the most restless control, mean over the holds; the most restless of all.",
+        result, [Line(f"`{MAIN}`, tremble of a held expression, {what}", main[what], None) for what in main], digits=4,
+    )  # fmt: skip
+
+
+def performed(encoder: Encoder) -> Faces:
+    """The frames of the shipped clip."""
+    reads, peers, rows = [], [], []
+    with open_source(CLIP) as source, FaceTracker(size=encoder.size, peer=True) as tracker, np.load(TRUTH, allow_pickle=False) as file:
+        truth, mask = file["arkit"], file["mask"]
+        for frame in source:
+            crop = tracker.track(frame)
+            if crop is not None and crop.peer is not None:
+                reads.append(encoder.encode([crop])[0])
+                peers.append(crop.peer)
+                rows.append(frame.index)
+    return Faces(
+        np.stack([r.feature for r in reads]), np.stack([r.arkit for r in reads]), np.stack(peers), truth[rows],
+        np.tile(mask, (len(rows), 1)), np.full(len(rows), "clip"), np.zeros(len(rows), bool),
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print, write."""
+    encoder, animator = Encoder.load(args.weights, threads=1), Animator.load(args.animator)
+    animator.check_encoder(encoder)
+    folder = args.images_cache or DATA / f"benchmark_{args.seed}{'_quick' if args.quick else ''}"
+    bench = Bench(QUICK if args.quick else Size(), args.seed, folder, DATA, args.weights, args.workers)
+    people, probed, compared = (bench.rows(name) for name in ("people", "held_out", "compared"))
+    tables = {
+        "controls": controls(driving.faces(people), animator),
+        "calibrated": fitted(driving.faces(probed), animator, encoder.sha256),
+        "closures": closures(driving.faces(people, compared), performed(encoder), animator),
+        "steadiness": steadiness(encoder, animator),
+    }
+    text = "\n".join([summary(list(tables.values())), *(table.markdown() for table in tables.values())])
+    print(text)
+    if args.markdown:
+        old = args.markdown.read_text(encoding="utf-8") if args.markdown.is_file() else ""
+        whole = insert(old, {"details": text}) if "<!-- benchmark " in old else f"# How well avatars are driven\n\n{text}"
+        with replacing(args.markdown) as temporary:
+            temporary.write_text(whole, encoding="utf-8")
+    if args.json:
+        head = {"encoder": encoder.name, "encoder_sha256": encoder.sha256, "animator_sha256": animator.sha256, "quick": args.quick}
+        document = head | {name: table.plain() for name, table in tables.items()}
+        with replacing(args.json) as temporary:
+            temporary.write_text(json.dumps(document, indent=1, default=float) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--animator", type=Path, help="the animator's folder (default: the shipped one)")
+    parser.add_argument("--weights", type=Path, help="its encoder's folder (default: the shipped one)")
+    parser.add_argument("--markdown", type=Path, metavar="OUT")
+    parser.add_argument("--json", type=Path, metavar="OUT")
+    parser.add_argument("--images-cache", type=Path, metavar="DIR")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=31)
+    parser.add_argument("--quick", action="store_true", help="a tiny run that only shows that everything works")
+    args = parser.parse_args()
+    os.environ.update({name: os.environ.get(name, threads) for name, threads in SINGLE_THREADED.items()})
+    try:
+        run(args)
+    except FreeAvatarError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
