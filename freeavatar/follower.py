@@ -27,8 +27,8 @@ NEAR: Final = (0.05, 0.05, 0.1, 0.12)
 """dx, dy, log scale and roll up to which a crop is read as it is; a crop further off is cut and read again."""
 FAR: Final = (0.12, 0.12, 0.25, 0.4)
 """The same beyond which the estimate itself is not trusted, and MediaPipe is asked."""
-TRUST: Final = 0.6
-"""Share of an estimated displacement that moves the next crop: a crop that trembles with the estimate makes features tremble."""
+STILL: Final = 0.2
+"""Share of NEAR up to which the next crop stays where this one is: a crop that trembles with the estimate makes features tremble."""
 LEARNT: Final = 0.25
 """Share of what MediaPipe's look at the face changes in the encoder's own ideas of place and pose."""
 _EASE: Final = 1.0
@@ -66,14 +66,16 @@ class Follower:
 
     def __call__(self, frame: Frame) -> Expression | None:
         """The expression in a frame, or None where there is no face; frames come in the order of time."""
-        fresh = 0 <= frame.time - self._seen < self._every and self._time <= frame.time <= self._time + self._every / 2
+        fresh = 0 <= frame.time - self._seen < self._every
+        joins = self._matrix is not None and self._time <= frame.time <= self._time + self._every / 2
         step, self._time = frame.time - self._time, frame.time
         if self._offset is not None:
             self._offset = self._offset + (1 - math.exp(-max(step, 0.0) / _EASE)) * (self._wanted - self._offset)
-        found = self._followed(frame) if fresh and self._matrix is not None else None
-        return found or self._searched(frame)
+        found = self._followed(frame) if joins else None
+        return found if found and fresh else self._searched(frame, found)
 
-    def _searched(self, frame: Frame) -> Expression | None:
+    def _searched(self, frame: Frame, found: Expression | None) -> Expression | None:
+        """The expression where the tracker sees the face, or what was found by following if that is near there."""
         with self.watch.measure("face"):
             crop = self._tracker.track(frame)
         if crop is None:
@@ -91,13 +93,17 @@ class Follower:
         self._wanted = self._wanted + share * (apart - self._wanted)
         if not known:
             self._offset = self._wanted
-        self._matrix, self._seen = np.asarray(crop.matrix, np.float64), frame.time
+        self._seen = frame.time
+        ideal = np.asarray(crop.matrix, np.float64)
+        if found and self._matrix is not None and (np.abs(_apart(self._matrix, ideal, self._encoder.size)) <= NEAR).all():
+            return found  # the crop stays: a small jump once a second would show
+        self._matrix = ideal
         return self._turned(expression, own)
 
     def _followed(self, frame: Frame) -> Expression | None:
         """The expression in the crop that follows from the last one, or None if it is not to be trusted."""
         assert self._matrix is not None
-        for trust in (TRUST, 1.0):
+        for _ in range(2):
             with self.watch.measure("face"):
                 image = alignment.warp(frame.image, self._matrix, self._encoder.size)
             used = self._matrix.astype(np.float32)
@@ -107,10 +113,11 @@ class Follower:
             off = expression.align - self._bias
             if expression.confidence < SURE or (np.abs(off) > FAR).any():
                 return None
-            near = bool((np.abs(off) <= NEAR).all())
-            back = alignment.displacement(off * (trust if near else 1.0), self._encoder.size)
-            self._matrix = _product(alignment.inverse(back).astype(np.float64), self._matrix)
-            if near:
+            share = float((np.abs(off) / NEAR).max())
+            if share > STILL:
+                back = alignment.displacement(off, self._encoder.size)
+                self._matrix = _product(alignment.inverse(back).astype(np.float64), self._matrix)
+            if share <= 1:
                 break
         return self._turned(expression, self._pose(expression, used, frame))
 
@@ -132,3 +139,11 @@ class Follower:
 def _product(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """(2, 3) first ``b``, then ``a``."""
     return np.column_stack([a[:, :2] @ b[:, :2], a[:, :2] @ b[:, 2] + a[:, 2]])
+
+
+def _apart(used: NDArray[np.float64], ideal: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """(4,) dx, dy, log scale, roll of one crop from another, as :func:`freeavatar.face.alignment.displacement` has them."""
+    whole = _product(used, alignment.inverse(ideal).astype(np.float64))
+    middle = np.full(2, (size - 1) / 2)
+    shift = (whole[:, :2] @ middle + whole[:, 2] - middle) / size
+    return np.array([*shift, math.log(math.hypot(whole[0, 0], whole[1, 0])), math.atan2(whole[1, 0], whole[0, 0])])

@@ -121,6 +121,12 @@ def test_retarget_reports_in_words_or_as_json(clip: Path, tmp_path: Path, capsys
 
 
 @pytest.mark.usefixtures("tiny_weights", "tracked")
+def test_retarget_writes_a_file_for_each_rig(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["retarget", str(clip), "--rig", "human", "robot", "-o", str(tmp_path / "a.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outputs"] == [str(tmp_path / f"a.{name}.csv") for name in ("human", "robot")]
+
+
+@pytest.mark.usefixtures("tiny_weights", "tracked")
 def test_embed_reports_as_json(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["embed", str(clip), "-o", str(tmp_path / "f.npz"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 40

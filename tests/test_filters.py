@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from freeavatar.arkit import INDEX
@@ -287,6 +287,20 @@ def test_a_smoothing_file_that_is_not_understood_is_refused(tmp_path: Path, text
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(SettingsError, match=reason):
         load_smoothing(tmp_path / "x.toml")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_smoothing_file_is_refused_or_read_never_worse(tmp_path: Path, data: st.DataObject) -> None:
+    text = b'preset = "smooth"\n[regions.mouth]\ncutoff = 1.5\nbeta = 2\n[controls.jawOpen]\nbeta = 8e3\n'
+    at = data.draw(st.integers(0, len(text) - 1))
+    (tmp_path / "broken.toml").write_bytes(text[:at] + data.draw(st.binary(max_size=6)) + text[at + data.draw(st.integers(0, 40)) :])
+    try:
+        smoothing = load_smoothing(tmp_path / "broken.toml")
+    except SettingsError as error:
+        assert "broken.toml" in str(error)
+    else:
+        assert all(0.01 <= smoothing.balance(name, "mouth").cutoff <= 1000 for name in ("jawOpen", *smoothing.controls))
 
 
 def test_unknown_presets_files_and_controls_are_refused(rig: Rig, tmp_path: Path) -> None:

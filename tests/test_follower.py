@@ -7,7 +7,7 @@ import pytest
 
 from freeavatar.face import alignment
 from freeavatar.face.pose import CROP_FIELD_OF_VIEW, FIELD_OF_VIEW, pose_in_frame
-from freeavatar.follower import EVERY, FAR, NEAR, Follower
+from freeavatar.follower import EVERY, FAR, NEAR, STILL, Follower
 from freeavatar.rotation import angles, matrix
 from freeavatar.types import Expression, FaceCrop, Frame
 
@@ -25,7 +25,7 @@ class World:
     def __init__(self, bias: tuple[float, ...] = (0, 0, 0, 0)) -> None:
         self.place: np.ndarray | None = at(320, 240)
         self.bias, self.confidence = np.array(bias), 1.0
-        self.searches, self.reads, self.offs = 0, 0, []
+        self.searches, self.reads, self.offs, self.crops = 0, 0, list[np.ndarray](), list[np.ndarray]()
 
     def track(self, frame: Frame) -> FaceCrop | None:
         self.searches += 1
@@ -38,6 +38,7 @@ class World:
         self.reads += 1
         off = np.ones(4) if self.place is None else difference(crops[0].matrix, self.place)
         self.offs.append(off)
+        self.crops.append(crops[0].matrix)
         zero = np.zeros(2, np.float32)
         sure = self.confidence if self.place is not None and np.abs(off).max() < 0.5 else 0.0
         pose = np.array([0.1, 0, 0, 0, 0, -0.5], np.float32)
@@ -73,6 +74,34 @@ def test_a_moving_face_is_followed_and_the_tracker_looks_after_it_once_a_second(
         assert follower(frame(i)) is not None
     assert world.searches == 3 / EVERY
     assert np.abs(world.offs).max(0) == pytest.approx(0, abs=0.12) and np.abs(world.offs[-1]).max() < 0.05
+
+
+def test_the_crop_of_a_face_that_only_trembles_stays_where_it_is() -> None:
+    """Else it would tremble, too, and all that is read from it."""
+    world, rng = World(), np.random.default_rng(1)
+    follower = Follower(world, world)
+    for i in range(25):
+        world.place = at(*(320, 240) + rng.uniform(-0.4, 0.4, 2) * STILL * np.array(NEAR[:2]) * SIZE / 0.5)
+        follower(frame(i))
+    assert world.searches == 1 and all((matrix == world.crops[0]).all() for matrix in world.crops)
+    world.place = at(320 + 2 * STILL * NEAR[0] * SIZE / 0.5, 240)
+    follower(frame(25))
+    follower(frame(26))
+    assert np.abs(world.offs[-1]).max() < 1e-6, "one that moves is followed"
+
+
+def test_the_crop_stays_when_the_tracker_looks_after_the_face_unless_it_was_off() -> None:
+    """The tracker trembles, too: a crop that it moved a little once a second would show."""
+    world = World()
+    follower = Follower(world, world)
+    for i in range(60):
+        world.place = at(320 + (0.9 if i == 30 else 0) * STILL * NEAR[0] * SIZE / 0.5, 240)
+        follower(frame(i))
+    assert world.searches == 2 and all((matrix == world.crops[0]).all() for i, matrix in enumerate(world.crops) if i != 31)
+    world.confidence = 0.0  # the encoder has lost its way
+    world.place = at(330, 240)
+    follower(frame(60))
+    np.testing.assert_allclose(world.crops[-1], world.place, rtol=1e-6)
 
 
 def test_a_sudden_move_is_read_again_from_a_corrected_crop() -> None:

@@ -9,7 +9,8 @@ import pytest
 from freeavatar.interrupt import stop_on
 
 
-def test_the_first_signal_sets_the_event_and_the_second_raises() -> None:
+def test_the_first_signal_sets_the_event_and_a_later_one_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freeavatar.interrupt._ECHO", -1.0)
     with stop_on(signal.SIGINT) as stop:
         assert not stop.is_set()
         os.kill(os.getpid(), signal.SIGINT)
@@ -17,6 +18,13 @@ def test_the_first_signal_sets_the_event_and_the_second_raises() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             threading.Event().wait(5)
+
+
+def test_a_signal_that_comes_twice_at_once_is_one() -> None:
+    with stop_on(signal.SIGINT) as stop:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wait(5)
 
 
 def test_the_former_handlers_come_back() -> None:

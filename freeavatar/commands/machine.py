@@ -37,7 +37,7 @@ def bench(
 
 
 def train(stage: Annotated[Positional[str], arg(metavar="STAGE")]) -> int:
-    """Train one stage: "mae", "expression" or "animator"; "freeavatar train STAGE --help" lists its settings.
+    """Train one stage: "mae", "expression", "renderer", "animator" or "avatar"; "freeavatar train STAGE --help" lists its settings.
 
     Args:
         stage: the stage to train.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from freeavatar.commands.common import Input, RigName, report
+from freeavatar.commands.common import Input, RigNames, flat, report
 
 
 def demo(
@@ -35,22 +35,23 @@ def demo(
 def retarget(
     input: Positional[Input],
     output: Annotated[list[Path], arg(aliases=["-o"], metavar="OUT [OUT...]")] = [],  # noqa: B006  (read only)
-    rig: RigName = "human",
+    rig: RigNames = (),
     preview: Annotated[Path | None, arg(metavar="OUT.mp4")] = None,
     json: bool = False,
 ) -> int:
-    """Turn a video, an image folder or an image into the control curves of an avatar.
+    """Turn a video, an image folder or an image into the control curves of an avatar, or of several at once.
 
     Args:
         input: video, image folder or image.
-        output: files to write; .csv is Live Link Face, .jsonl one object a frame, .npz arrays.
-        rig: a built-in rig's name (see "freeavatar rigs") or a rig's folder.
-        preview: also write a video of the input and the avatar side by side.
+        output: files to write; .csv is Live Link Face, .jsonl one object a frame, .npz arrays. Of several rigs each has
+            its own: me.csv becomes me.human.csv and me.robot.csv.
+        rig: built-in rigs' names (see "freeavatar rigs") or rigs' folders; "human" if omitted.
+        preview: also write a video of the input and the avatars side by side.
         json: print the summary as JSON.
     """
     from freeavatar.retarget import retarget as job
 
-    done = job(input, rig, output, preview)
+    done = job(input, flat(rig) or ["human"], output, preview)
     return report(
         done,
         json,

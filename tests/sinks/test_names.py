@@ -1,5 +1,7 @@
 """Names of the user's own: what stands in the file is what is sent, and what cannot be meant is refused in one line."""
 
+import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from pythonosc.osc_bundle import OscBundle
 
 from freeavatar.errors import FreeAvatarError, OutputError
+from freeavatar.rig import load_rig
 from freeavatar.sinks.names import Alias, NameMap, load_names
 from freeavatar.sinks.osc import OscSink
 from freeavatar.sinks.targets import Targets, open_targets
@@ -111,6 +114,20 @@ def test_a_name_that_one_of_several_rigs_has_is_enough(written: Callable[[str], 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no.toml: cannot be read .*expected a TOML file with a table \[osc\] or \[vmc\]"):
         load_names(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize("page", ["live.md", "engines.md"])
+def test_the_examples_of_the_documentation_do_what_they_say(page: str, written: Callable[[str], Path]) -> None:
+    path = Path(__file__).parents[2] / "docs" / page
+    if not path.is_file():
+        pytest.skip("the documentation is not part of this source package")
+    examples = [textwrap.dedent(block) for block in re.findall(r"(?m)(?:^ {4}.*\n|^\n)+", path.read_text()) if "[osc]" in block]
+    human = load_rig("human")
+    for text in examples:
+        targets = Targets(osc="127.0.0.1:9", vmc="127.0.0.1:9", names=written(text))
+        with open_targets(targets, {human.name: human.names}) as outlets:
+            assert len(outlets) == 2
+    assert examples
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
