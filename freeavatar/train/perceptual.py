@@ -20,7 +20,7 @@ from freeavatar.models.expression import ExpressionEncoder
 from freeavatar.rig import ANIMATOR, Rig, load_rig
 from freeavatar.train.avatar_pictures import Painter, as_tensor
 from freeavatar.train.export import load_weights
-from freeavatar.train.renderer import load_trained
+from freeavatar.train.renderer import frozen, load_trained, look
 from freeavatar_renderer.neural import Renderer
 
 LARGEST_GAP: Final = 0.2
@@ -64,7 +64,7 @@ class Avatar:
 
     def __init__(self, rig: Rig, renderer: Renderer, encoder: ExpressionEncoder, values: Tensor) -> None:
         self.rig = rig
-        self.renderer, self.encoder = renderer.eval().requires_grad_(False), encoder.eval().requires_grad_(False)
+        self.renderer, self.encoder = renderer.eval().requires_grad_(False), frozen(encoder)
         self._driven = torch.tensor([i for i, control in enumerate(rig.controls) if control.source == ANIMATOR])
         self._rest = torch.from_numpy(rig.normalise(rig.neutral()))
         with torch.no_grad():
@@ -88,8 +88,7 @@ class Avatar:
         return self._rest.expand(len(values), -1).index_copy(1, self._driven, values)
 
     def _embed(self, pictures: Tensor) -> Tensor:
-        embedding: Tensor = self.encoder(255 * self.renderer.crop(pictures, self.encoder.size)).embedding
-        return embedding
+        return look(self.encoder, self.renderer.crop(pictures, self.encoder.size)).embedding.float()
 
 
 class Perceptual:

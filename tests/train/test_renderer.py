@@ -324,6 +324,24 @@ def test_the_loss_is_of_pixels_and_edges_and_weighs_regions() -> None:
     assert terms["pixels"].item() == pytest.approx(3 / 64) and terms["edges"].item() == pytest.approx(2 * (3 + 1) / 56)
 
 
+def test_the_critic_lets_gradients_pass_to_the_picture_and_keeps_none() -> None:
+    torch.manual_seed(0)
+    encoder = ExpressionEncoder(size=32, stem=(8, 8, 8, 8), width=16, depth=1, heads=2)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    pictures = torch.randint(256, (12, 3, 32, 32), dtype=torch.uint8)
+    critic = renderer.Critic(encoder, Renderer(1, 32).crop, pictures)
+    true = pictures.float() / 255
+    assert critic(true, true).item() == 0 and critic(true, true.roll(1, 0)).item() == pytest.approx(2**0.5, abs=0.3)
+    painted = true.roll(1, 0).requires_grad_()
+    distance = critic(painted, true)
+    distance.backward()
+    assert painted.grad is not None and painted.grad.isfinite().all()
+    with torch.no_grad():
+        assert critic(painted - painted.grad / painted.grad.norm(), true) < distance
+    assert all(p.grad is None and not p.requires_grad for p in encoder.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
 class Perfect(Renderer):
     """Draws what a table says, a little off."""
 
@@ -418,7 +436,10 @@ def test_the_command_trains_on_renders_and_reports(graphics: None, tmp_path: Pat
     assert 0 < scores["psnr"] < 40 and scores["images"] == 8 and (tmp_path / "grid.png").is_file()
 
 
-def test_held_out_pictures_are_drawn_better_than_by_the_picture_that_it_starts_from(folder: Path, tmp_path: Path) -> None:
+def test_held_out_pictures_are_drawn_better_than_by_the_picture_that_it_starts_from(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renderer, "PIXELS_FIRST", 1.0)
     rig = load_rig(RIG)
     losses = []
     for steps in (1, 40):
