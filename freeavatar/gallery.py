@@ -77,7 +77,7 @@ def gallery(rigs: Sequence[Rig], size: int = SIZE) -> tuple[Image, dict[str, lis
     """
     if not _SMALLEST <= size <= _LARGEST:
         raise OutputError(f"a gallery with cells of {size} pixels: expected {_SMALLEST} to {_LARGEST}")
-    from freeavatar_renderer.raster import AvatarRenderer
+    from freeavatar_renderer.raster import STILL, AvatarRenderer
 
     gap, margin, head = max(size // 48, 1), round(0.82 * size), round(0.22 * size)
     sheet = np.full((head + len(rigs) * (size + gap), margin + len(EXPRESSIONS) * (size + gap), 3), _PAPER, np.uint8)
@@ -89,7 +89,7 @@ def gallery(rigs: Sequence[Rig], size: int = SIZE) -> tuple[Image, dict[str, lis
         _write(sheet, rig.name, (margin // 2, top + round(0.48 * size)), size / 300)
         _write(sheet, f"{len(rig.controls)} controls", (margin // 2, top + round(0.60 * size)), size / 520)
         shown[rig.name] = [label for label, shapes in EXPRESSIONS.items() if shows(rig, shapes)]
-        renderer = AvatarRenderer(rig, size, size)
+        renderer = AvatarRenderer(rig, size, size, STILL)
         for column, (label, shapes) in enumerate(EXPRESSIONS.items()):
             left = margin + column * (size + gap)
             cell = sheet[top : top + size, left : left + size]

@@ -9,7 +9,7 @@ import numpy as np
 from freeavatar import arkit
 from freeavatar.rig import Rig, load_rig
 from freeavatar.types import Vector
-from freeavatar_renderer.raster import AvatarRenderer
+from freeavatar_renderer.raster import STILL, AvatarRenderer
 
 
 def draw_controls(folder: Path, shown: Mapping[str, float]) -> None:
@@ -28,4 +28,5 @@ def draw_expression(folder: Path, shapes: Mapping[str, float], head: tuple[float
 
 
 def _draw(rig: Rig, values: Vector) -> None:
-    cv2.imwrite(str(rig.folder / "preview.png"), AvatarRenderer(rig).render(values)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    picture = AvatarRenderer(rig, samples=STILL).render(values)
+    cv2.imwrite(str(rig.folder / "preview.png"), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])

@@ -5,10 +5,12 @@ EGL on a Linux without a display, the native context elsewhere. One context a pr
 
 import contextlib
 import functools
+import math
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from freeavatar.errors import MissingExtraError, RenderError
@@ -44,21 +46,25 @@ def context() -> "moderngl.Context":
 
 
 class Target:
-    """A multi-sampled square or rectangular off-screen image.
+    """A rectangular off-screen image, drawn larger and shrunk.
+
+    In software this takes half the time of a driver's multi-sampling, and smooths what is painted on surfaces, too.
 
     Args:
         width: pixels.
         height: pixels.
-        samples: samples a pixel for anti-aliasing; 0 switches it off.
+        samples: points a pixel that are drawn, on average; more make smoother edges. 1 or less switches smoothing off.
     """
 
-    def __init__(self, width: int, height: int, samples: int = 4) -> None:
+    def __init__(self, width: int, height: int, samples: float = 4) -> None:
         ctx = context()
-        self.size = (width, height)
-        samples = min(samples, ctx.max_samples)
-        self._resolved = ctx.framebuffer([ctx.renderbuffer((width, height), 4)])
-        many: dict[str, Any] = {"samples": samples} if samples else {}
-        self._drawn = ctx.framebuffer([ctx.renderbuffer((width, height), 4, **many)], ctx.depth_renderbuffer((width, height), **many))
+        scale = math.sqrt(max(samples, 1))
+        self.size, self.drawn_size = (width, height), (round(width * scale), round(height * scale))
+        self._images = ctx.renderbuffer(self.drawn_size, 4), ctx.depth_renderbuffer(self.drawn_size)
+        self._drawn = ctx.framebuffer([self._images[0]], self._images[1])
+        self._pixels = np.zeros((self.drawn_size[1], self.drawn_size[0], 4), np.uint8)
+        whole = self.drawn_size[0] % width == self.drawn_size[1] % height == 0
+        self._shrinking = cv2.INTER_AREA if whole else cv2.INTER_LINEAR
 
     def begin(self, background: tuple[float, float, float]) -> None:
         """Make this the current target and clear it to an sRGB colour in 0..1."""
@@ -67,12 +73,13 @@ class Target:
 
     def read(self) -> Image:
         """The finished image: (height, width, 3) RGB uint8, first row at the top."""
-        context().copy_framebuffer(self._resolved, self._drawn)
-        width, height = self.size
-        pixels = np.frombuffer(self._resolved.read(components=3, alignment=1), np.uint8)
-        return np.ascontiguousarray(pixels.reshape(height, width, 3)[::-1])
+        self._drawn.read_into(self._pixels, components=4, alignment=1)
+        pixels: Image = self._pixels
+        if self.drawn_size != self.size:
+            pixels = np.asarray(cv2.resize(pixels, self.size, interpolation=self._shrinking), np.uint8)
+        return np.asarray(cv2.flip(cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), 0), np.uint8)
 
     def release(self) -> None:
         """Free the buffers."""
-        self._drawn.release()
-        self._resolved.release()
+        for resource in (self._drawn, *self._images):
+            resource.release()

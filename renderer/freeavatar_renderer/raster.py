@@ -1,5 +1,6 @@
 """An avatar on the screen: a rig's values to pixels, by OpenGL off screen. This picture is the ground truth of training."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,32 +12,57 @@ from freeavatar.errors import RenderError, RigError
 from freeavatar.rig import Rig
 from freeavatar.types import Image, Vector
 from freeavatar_renderer import gl
-from freeavatar_renderer.glb import Material, Model, Primitive, load_glb
+from freeavatar_renderer.glb import Model, Primitive, load_glb
 from freeavatar_renderer.morphing import Morpher
 
 Matrix = NDArray[np.float64]
 
 FIELD_OF_VIEW: Final = 0.35
 """Radians, vertical; a portrait lens."""
+STILL: Final = 4
+"""Samples a pixel of pictures that nobody waits for."""
 BACKGROUND: Final = (0.78, 0.81, 0.85)
 
-_VERTEX = """#version 330
-in vec3 position; in vec3 normal; in vec4 tone; in vec2 uv; in vec4 share;
-uniform mat4 camera_from_part[4]; uniform mat4 clip_from_camera; uniform vec4 shift;
-out vec3 seen_at; out vec3 facing; out vec4 paint; out vec2 spot;
+_VERTEX = """
+in vec3 position; in vec3 normal; in vec4 tone;
+uniform mat4 clip_from_camera;
+out vec3 facing; out vec4 paint;
+#ifdef SKINNED
+in vec4 share; uniform mat4 camera_from_part[4];
+#else
+uniform mat4 camera_from_part;
+#endif
+#ifdef PICTURED
+in vec2 uv; uniform vec4 shift; out vec2 spot;
+#endif
 void main() {
+#ifdef SKINNED
     mat4 place = camera_from_part[0] * share.x + camera_from_part[1] * share.y
         + camera_from_part[2] * share.z + camera_from_part[3] * share.w;
-    vec4 p = place * vec4(position, 1);
-    gl_Position = clip_from_camera * p;
+#else
+    mat4 place = camera_from_part;
+#endif
+#ifdef PICTURED
+    spot = uv * shift.xy + shift.zw;
+#endif
+    gl_Position = clip_from_camera * (place * vec4(position, 1));
     // Avatars scale their nodes evenly, so normals turn like positions.
-    seen_at = p.xyz; facing = mat3(place) * normal; paint = tone; spot = uv * shift.xy + shift.zw;
+    facing = mat3(place) * normal; paint = tone;
 }"""
 
 # A bright room: soft sky and floor, a large window at the upper left, a light from behind that draws the outline.
-_FRAGMENT = """#version 330
-in vec3 seen_at; in vec3 facing; in vec4 paint; in vec2 spot;
-uniform sampler2D picture; uniform vec4 colour; uniform vec3 emissive; uniform float metallic, roughness, cutoff; uniform bool pictured;
+# Powers and exponentials are what software spends most of its time with, so that there are none: textures hold the square root of
+# light, tones roll off by a Taylor series' inverse, and 1 / 2.2 is a sum of halves, quarters and whole powers, 0.1 of 255 levels
+# off at most.
+_FRAGMENT = """
+in vec3 facing; in vec4 paint;
+uniform vec4 colour; uniform vec3 emissive, lens; uniform float metallic, roughness;
+#ifdef PICTURED
+in vec2 spot; uniform sampler2D picture;
+#endif
+#ifdef MASKED
+uniform float cutoff;
+#endif
 out vec4 result;
 const vec3 SKY = vec3(0.60, 0.64, 0.72), FLOOR = vec3(0.26, 0.24, 0.23), KEY = vec3(0.95, 0.91, 0.84), RIM = vec3(0.50, 0.56, 0.66);
 const vec3 KEY_AT = vec3(-0.466, 0.559, 0.686), RIM_AT = vec3(0.62, 0.55, -0.56);
@@ -47,9 +73,14 @@ vec3 room(vec3 r, float blur) {
 }
 void main() {
     vec4 base = colour * paint;
-    if (pictured) { vec4 t = texture(picture, spot); base *= vec4(pow(t.rgb, vec3(2.2)), t.a); }
+#ifdef PICTURED
+    vec4 t = texture(picture, spot);
+    base *= vec4(t.rgb * t.rgb, t.a);
+#endif
+#ifdef MASKED
     if (base.a < cutoff) discard;
-    vec3 n = normalize(facing), v = -normalize(seen_at);
+#endif
+    vec3 n = normalize(facing), v = normalize(vec3(lens.xy - lens.z * gl_FragCoord.xy, 1));
     if (!gl_FrontFacing) n = -n;
     float edge = 1.0 - clamp(dot(n, v), 0.0, 1.0), edge2 = edge * edge;
     float key = max((dot(n, KEY_AT) + 0.25) / 1.25, 0.0);
@@ -57,8 +88,10 @@ void main() {
     vec3 mirror = mix(vec3(0.04), base.rgb, metallic);
     mirror += (max(vec3(1.0 - roughness), mirror) - mirror) * edge2 * edge2 * edge;
     vec3 c = base.rgb * (1.0 - metallic) * light + mirror * room(reflect(-v, n), roughness) + emissive;
-    c = mix(c, 0.75 + 0.25 * (1.0 - exp(-4.0 * (c - 0.75))), step(0.75, c));
-    result = vec4(pow(c, vec3(1.0 / 2.2)), base.a);
+    vec3 over = max(4.0 * c - 3.0, 0.0);
+    c = min(c, 0.75) + 0.25 - 0.25 / (1.0 + over * (1.0 + over * (0.5 + over * (0.1667 + over * 0.0417))));
+    vec3 half_c = sqrt(c);
+    result = vec4(1.2301 * half_c + 0.1324 * c + sqrt(half_c) * (0.0355 - 0.3976 * half_c), base.a);
 }"""
 
 
@@ -68,7 +101,7 @@ class AvatarRenderer:
     Args:
         rig: the avatar.
         width, height: pixels.
-        samples: samples a pixel.
+        samples: points a pixel that are drawn, on average; for smooth edges.
         background: sRGB colour in 0..1.
 
     Raises:
@@ -78,18 +111,16 @@ class AvatarRenderer:
     """
 
     def __init__(
-        self, rig: Rig, width: int = 512, height: int = 512, samples: int = 4, background: tuple[float, float, float] = BACKGROUND
+        self, rig: Rig, width: int = 512, height: int = 512, samples: float = 2, background: tuple[float, float, float] = BACKGROUND
     ) -> None:
         model = load_model(rig)
         self.rig, self.background, self._model = rig, background, model
         self._ctx = gl.context()
         self._target = gl.Target(width, height, samples)
-        self._program: Any = self._ctx.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
-        blank = np.full((1, 1, 4), 255, np.uint8)
-        pictures = {id(p.material.texture): p.material.texture for node in model.nodes for p in node.primitives}
-        self._textures = {key: self._texture(blank if picture is None else picture) for key, picture in pictures.items()}
+        pictures = [p.material.texture for node in model.nodes for p in node.primitives]
+        self._textures = {id(picture): self._texture(picture) for picture in pictures if picture is not None}
         turned = _turned_by(model, {control.node for control in rig.controls if control.node})
-        surfaces = [_Surface(self._program, p, i, turned) for i, node in enumerate(model.nodes) for p in node.primitives]
+        surfaces = [_Surface(p, i, turned) for i, node in enumerate(model.nodes) for p in node.primitives]
         try:
             self._unplaced = {i: np.linalg.inv(model.places[i]) for surface in surfaces for i in surface.follows if i >= 0}
         except np.linalg.LinAlgError:
@@ -113,11 +144,14 @@ class AvatarRenderer:
         values = np.asarray(values, np.float32)
         if values.shape != (len(self.rig.controls),) or not np.isfinite(values).all():
             raise RenderError(f"rig {self.rig.name!r} takes {len(self.rig.controls)} finite values, got {values.shape}: {values}"[:300])
-        ctx, program = self._ctx, self._program
+        ctx = self._ctx
         weights, turns, looks = self.rig.morph_weights(values), self._turns(values), self._looks(values)
-        width, height = self._target.size
-        camera, clip = _camera(self.rig, orbit, width / height)
-        program["clip_from_camera"].write(_columns(clip))
+        camera, clip = _camera(self.rig, orbit, self._target.size[0] / self._target.size[1])
+        # By which a pixel's place tells from where it is seen.
+        lens = 1 / clip[0, 0], 1 / clip[1, 1], 2 / clip[1, 1] / self._target.drawn_size[1]
+        for program in {surface.program for surface in self._surfaces}:
+            program["clip_from_camera"].write(_columns(clip))
+            program["lens"].value = lens
         places: list[Matrix] = []
         for node in self._model.nodes:
             local = node.matrix @ turns[node.name] if node.name in turns else node.matrix
@@ -125,8 +159,8 @@ class AvatarRenderer:
         self._target.begin(self.background)
         for surface in self._surfaces:
             surface.shape(weights, self._model.nodes[surface.node].weights)
-            program["camera_from_part"].write(b"".join(map(_columns, self._parts(surface, camera, places))))
-            self._bind(surface.material, looks.get(surface.material.name, {}))
+            surface.program["camera_from_part"].write(b"".join(map(_columns, self._parts(surface, camera, places))))
+            self._bind(surface, looks.get(surface.material.name, {}))
             surface.draw()
         ctx.fbo.depth_mask = True
         ctx.enable_only(ctx.DEPTH_TEST)
@@ -134,13 +168,13 @@ class AvatarRenderer:
 
     def release(self) -> None:
         """Free what the renderer holds on the graphics device."""
-        for resource in (*self._surfaces, *self._textures.values(), self._program, self._target):
+        for resource in (*self._surfaces, *self._textures.values(), self._target):
             resource.release()
 
     def _parts(self, surface: "_Surface", camera: Matrix, places: Sequence[Matrix]) -> list[Matrix]:
-        """Four (4, 4) from a surface's coordinates to the camera's, one for each of the nodes that it follows."""
-        moves = [camera if i < 0 else places[i] @ self._unplaced[i] for i in surface.follows] or [places[surface.node]]
-        return moves + [moves[0]] * (4 - len(moves))
+        """(4, 4) from a surface's coordinates to the camera's; of a skin, four, one for each of the nodes that it follows."""
+        moves = [camera if i < 0 else places[i] @ self._unplaced[i] for i in surface.follows]
+        return moves + [moves[0]] * (4 - len(moves)) if moves else [places[surface.node]]
 
     def _turns(self, values: Vector) -> dict[str, Matrix]:
         """(4, 4) rotation of each node that controls turn."""
@@ -165,25 +199,37 @@ class AvatarRenderer:
         return looks
 
     def _texture(self, picture: Image) -> Any:
-        texture = self._ctx.texture((picture.shape[1], picture.shape[0]), 4, np.ascontiguousarray(picture).tobytes())
+        texture = self._ctx.texture((picture.shape[1], picture.shape[0]), 4, _ROOTS[np.arange(4), picture].tobytes())
         texture.build_mipmaps()
         texture.filter = (self._ctx.LINEAR_MIPMAP_LINEAR, self._ctx.LINEAR)
         return texture
 
-    def _bind(self, material: Material, look: Mapping[str, Vector]) -> None:
-        ctx, program = self._ctx, self._program
+    def _bind(self, surface: "_Surface", look: Mapping[str, Vector]) -> None:
+        ctx, program, material = self._ctx, surface.program, surface.material
         blend = material.alpha == "BLEND"
         flags = ctx.DEPTH_TEST | (0 if material.double_sided else ctx.CULL_FACE) | (ctx.BLEND if blend else 0)
         ctx.enable_only(flags)
         ctx.fbo.depth_mask = not blend
-        self._textures[id(material.texture)].use()
-        program["pictured"].value = material.texture is not None
+        if material.texture is not None:
+            self._textures[id(material.texture)].use()
+            program["shift"].value = (*_blend((1.0, 1.0), look.get("scale")), *_blend((0.0, 0.0), look.get("offset")))
         program["colour"].value = _blend(material.colour, look.get("colour"))
         program["emissive"].value = _blend(material.emissive, look.get("emissive"))
-        program["shift"].value = (*_blend((1.0, 1.0), look.get("scale")), *_blend((0.0, 0.0), look.get("offset")))
         program["metallic"].value = material.metallic
         program["roughness"].value = material.roughness
-        program["cutoff"].value = material.cutoff if material.alpha == "MASK" else 0.0
+        if material.alpha == "MASK":
+            program["cutoff"].value = material.cutoff
+
+
+_ROOTS: Final = np.stack([np.round(255 * (np.arange(256) / 255) ** 1.1)] * 3 + [np.arange(256)], axis=1).astype(np.uint8).T
+"""(4, 256) by channel: the square root of the light that a byte of sRGB stands for, and alpha as it is."""
+
+
+@functools.cache
+def _program(**features: bool) -> Any:
+    """The shaders for surfaces with and without some features; they stay as long as the context."""
+    head = "#version 330\n" + "".join(f"#define {name.upper()}\n" for name, wanted in features.items() if wanted)
+    return gl.context().program(vertex_shader=head + _VERTEX, fragment_shader=head + _FRAGMENT)
 
 
 def _blend(rest: tuple[float, ...], change: Vector | None) -> tuple[float, ...]:
@@ -213,20 +259,23 @@ class _Surface:
     """A primitive on the graphics device.
 
     Args:
-        program: draws it.
         primitive: the triangles.
         node: where they are in the model.
         turned: of each node of the model, the nearest one at or above it that turns, or -1.
     """
 
-    def __init__(self, program: Any, primitive: Primitive, node: int, turned: NDArray[np.int64]) -> None:
+    def __init__(self, primitive: Primitive, node: int, turned: NDArray[np.int64]) -> None:
         ctx = gl.context()
         self.node, self.material = node, primitive.material
         self._morpher = Morpher(primitive)
         count = len(primitive.positions)
         self.follows: list[int] = []
         """The turning nodes that a skin follows, -1 for none; empty for what is rigidly on its own node."""
-        shares = np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1))
+        fixed = [np.ones((count, 4), np.float32) if primitive.colours is None else primitive.colours]
+        names, layout = ["tone"], "4f"
+        if self.material.texture is not None:
+            fixed.append(np.zeros((count, 2), np.float32) if primitive.uv is None else primitive.uv)
+            names, layout = [*names, "uv"], f"{layout} 2f"
         if (bones := primitive.bones) is not None:
             nearest = turned[bones.nodes]
             self.follows = np.unique(nearest[bones.weights > 0]).tolist()
@@ -235,14 +284,16 @@ class _Surface:
                     f"a skin follows {len(self.follows)} turning nodes, expected at most 4; let controls of its rig.toml turn fewer"
                 )
             parts = [np.where(nearest == i, bones.weights, 0).sum(axis=1) for i in self.follows]
-            shares = np.stack([*parts, *[np.zeros(count)] * (4 - len(parts))], axis=1).astype(np.float32)
-        colours = np.ones((count, 4), np.float32) if primitive.colours is None else primitive.colours
-        uv = np.zeros((count, 2), np.float32) if primitive.uv is None else primitive.uv
+            if parts:
+                fixed.append(np.stack([*parts, *[np.zeros(count)] * (4 - len(parts))], axis=1))
+                names, layout = [*names, "share"], f"{layout} 4f"
+        pictured, masked = self.material.texture is not None, self.material.alpha == "MASK"
+        self.program = _program(pictured=pictured, masked=masked, skinned=bool(self.follows))
         self._moving = ctx.buffer(self._morpher.rest.tobytes(), dynamic=True)
-        self._fixed = ctx.buffer(np.concatenate([colours, uv, shares], axis=1, dtype=np.float32).tobytes())
+        self._fixed = ctx.buffer(np.concatenate(fixed, axis=1, dtype=np.float32).tobytes())
         self._faces = ctx.buffer(primitive.faces.tobytes())
         self._array = ctx.vertex_array(
-            program, [(self._moving, "3f 3f", "position", "normal"), (self._fixed, "4f 2f 4f", "tone", "uv", "share")], self._faces
+            self.program, [(self._moving, "3f 3f", "position", "normal"), (self._fixed, layout, *names)], self._faces
         )
 
     def shape(self, weights: Mapping[str, float], rest: Mapping[str, float]) -> None:
@@ -283,7 +334,7 @@ def contact_sheet(
     Raises:
         RigError: an expression names what ARKit does not have.
     """
-    renderer = AvatarRenderer(rig, size, size)
+    renderer = AvatarRenderer(rig, size, size, STILL)
     tiles: list[Image] = []
     for label, shapes in expressions.items():
         if unknown := shapes.keys() - arkit.INDEX.keys():
@@ -305,7 +356,7 @@ def control_sheet(rig: Rig, labels: Mapping[str, str], size: int = 160) -> Image
     Returns:
         (H, W, 3) RGB uint8.
     """
-    renderer = AvatarRenderer(rig, size, size)
+    renderer = AvatarRenderer(rig, size, size, STILL)
     tiles = [_labelled(renderer.render(rig.neutral()), "neutral")]
     for name, label in labels.items():
         values, at = rig.neutral(), rig.names.index(name)
