@@ -71,9 +71,9 @@ def measure_neutral(samples: Sequence[Expression | None], encoder_sha256: str) -
     reasons = {
         "the face is hard to read; more light, and nothing before it": np.median([f.confidence for f in faces]) < 0.5,
         "the head is turned away; face the screen": abs(yaw) > 0.35 or abs(pitch) > 0.45 or abs(roll) > 0.3,
-        "the eyes are closed": float(np.median(closed)) > 0.6,
+        "the eyes are closed; open them": float(np.median(closed)) > 0.6,
         "the eyes look aside; look at the screen": np.abs(gaze).max() > 0.4,
-        "the mouth is open": weight["jawOpen"] - weight["mouthClose"] > 0.3,
+        "the mouth is open; close it": weight["jawOpen"] - weight["mouthClose"] > 0.3,
         "the head moves too much; hold it still": sway > 0.1 or float(np.ptp(places, axis=0).max()) > 0.06,
         "the face moves too much; hold it at rest": float(shapes[:, _FACE].std(0).max()) > 0.12,
     }

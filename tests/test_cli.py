@@ -147,6 +147,15 @@ def test_live_sends_bundles_and_sums_up(clip: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.usefixtures("tiny_weights", "tracked")
+def test_whoever_sends_to_nobody_is_asked(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    assert main(["live", "--source", str(clip), "--vmc", address, "--loop", "--frames", "6"]) == 0
+    assert f"VMC to {address}: 0 sent, 6 unsent" in (out := capsys.readouterr().out) and "is this its port?" in out
+
+
+@pytest.mark.usefixtures("tiny_weights", "tracked")
 @pytest.mark.parametrize("rigs", [["--rig", "human", "robot"], ["--rig", "human", "--rig", "robot"]])
 def test_several_rigs_are_driven_recorded_and_replayed(
     rigs: list[str], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

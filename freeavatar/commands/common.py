@@ -3,12 +3,16 @@
 import json as jsonlib
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import UseAppendAction, arg
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+optional = partial(arg, help_behavior_hint="")
+"""An option that may be left out; its help says what happens then."""
 
 Input = Annotated[str, arg(metavar="INPUT")]
 RigName = Annotated[str, arg(metavar="NAME|PATH")]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from freeavatar.commands.common import RigNames, Seconds, flat, report, say
+from freeavatar.commands.common import RigNames, Seconds, flat, optional, report, say
 from freeavatar.errors import OutputError, SourceError
 
 if TYPE_CHECKING:
     from freeavatar.live import Delivery
     from freeavatar.sinks import Targets
 
-_Address = Annotated[str | None, arg(metavar="HOST:PORT[@RATE]")]
+_Address = Annotated[str | None, optional(metavar="HOST:PORT[@RATE]")]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Targets:
     """the name that Unreal lists"""
     ifacialmocap: _Address = None
     """as the app iFacialMocap sends: receivers use port 49983"""
-    ifacialmocap_listen: Annotated[str | None, arg(metavar="HOST:PORT")] = None
+    ifacialmocap_listen: Annotated[str | None, optional(metavar="HOST:PORT")] = None
     """wait there for a receiver's start word first"""
     openseeface: _Address = None
     """as the tracker OpenSeeFace sends: receivers use port 11573"""
@@ -46,36 +46,36 @@ class _Targets:
     """what the avatar's parameters have before "v2/\""""
     vrchat_bits: Annotated[int, arg(metavar="N")] = 0
     """also send each parameter as so many bools"""
-    vrchat_config: Annotated[Path | None, arg(metavar="avtr_ID.json")] = None
+    vrchat_config: Annotated[Path | None, optional(metavar="avtr_ID.json")] = None
     """the file that VRChat keeps of your avatar: only what it declares is sent"""
     vtube_studio: _Address = None
     """where VTube Studio listens for plugins: port 8001"""
-    names: Annotated[Path | None, arg(metavar="FILE")] = None
+    names: Annotated[Path | None, optional(metavar="FILE")] = None
     """other names of controls in OSC and VMC: a TOML file, see docs/live.md"""
 
 
 def live(
     source: Annotated[str, arg(metavar="CAMERA|FILE")] = "0",
     rig: RigNames = (),
-    size: Annotated[str | None, arg(metavar="WxH")] = None,
-    rate: Annotated[float | None, arg(metavar="N")] = None,
-    face: Annotated[int | None, arg(metavar="N")] = None,
-    profile: Annotated[str | None, arg(metavar="NAME")] = None,
+    size: Annotated[str | None, optional(metavar="WxH")] = None,
+    rate: Annotated[float | None, optional(metavar="N")] = None,
+    face: Annotated[int | None, optional(metavar="N")] = None,
+    profile: Annotated[str | None, optional(metavar="NAME")] = None,
     smoothing: Annotated[str, arg(metavar="PRESET|FILE")] = "balanced",
     hold: Seconds = 0.5,
     ease: Seconds = 1.0,
     back: Seconds = 0.2,
     mirror: bool = False,
     targets: OmitArgPrefixes[_Targets] = _Targets(),
-    record: Annotated[Path | None, arg(metavar="DIR")] = None,
+    record: Annotated[Path | None, optional(metavar="DIR")] = None,
     virtual_camera: bool = False,
     virtual_camera_size: Annotated[str, arg(metavar="WxH")] = "1280x720",
     virtual_camera_beside: bool = False,
-    virtual_camera_device: Annotated[str | None, arg(metavar="NAME")] = None,
+    virtual_camera_device: Annotated[str | None, optional(metavar="NAME")] = None,
     loop: bool = False,
-    frames: Annotated[int | None, arg(metavar="N")] = None,
-    seconds: Annotated[float | None, arg(metavar="S")] = None,
-    provider: Annotated[str | None, arg(metavar="NAME")] = None,
+    frames: Annotated[int | None, optional(metavar="N")] = None,
+    seconds: Annotated[float | None, optional(metavar="S")] = None,
+    provider: Annotated[str | None, optional(metavar="NAME")] = None,
     json: bool = False,
 ) -> int:
     """Drive avatars in other programs from a camera, until Ctrl-C: OSC to 127.0.0.1:9000 if nothing else is named.
@@ -142,7 +142,7 @@ def live(
 def replay(
     take: Annotated[Positional[Path], arg(metavar="DIR")],
     output: Annotated[list[Path], arg(aliases=["-o"], metavar="OUT [OUT...]")] = [],  # noqa: B006  (read only)
-    rig: Annotated[str | None, arg(metavar="NAME")] = None,
+    rig: Annotated[str | None, optional(metavar="NAME")] = None,
     targets: OmitArgPrefixes[_Targets] = _Targets(),
     json: bool = False,
 ) -> int:
@@ -170,7 +170,7 @@ def calibrate(
     range: bool = False,
     countdown: Seconds = 3.0,
     seconds: Seconds = 2.0,
-    provider: Annotated[str | None, arg(metavar="NAME")] = None,
+    provider: Annotated[str | None, optional(metavar="NAME")] = None,
     json: bool = False,
 ) -> int:
     """Measure your face at rest, and keep it as a profile that "freeavatar live" uses for this camera from then on.
@@ -248,4 +248,6 @@ def _size(option: str, text: str) -> tuple[int, int]:
 def _delivery(sink: "Delivery") -> str:
     way = sink.stages.get("capture_to_send")
     after = f", {way['p50_ms']:.1f} ms after capture (p95 {way['p95_ms']:.1f} ms)" if way else ""
-    return f"{sink.name} to {sink.target}: {sink.sent} sent, {sink.unsent} unsent{after}"
+    # Where nobody listens the system tells of every other packet.
+    alone = "; is the program running, and is this its port?" if sink.unsent > 0.4 * (sink.sent + sink.unsent) else ""
+    return f"{sink.name} to {sink.target}: {sink.sent} sent, {sink.unsent} unsent{after}{alone}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from freeavatar.commands.common import RigName, report
+from freeavatar.commands.common import RigName, optional, report
 from freeavatar.errors import MissingExtraError
 
 
@@ -13,8 +13,8 @@ def bench(
     input: Annotated[Positional[str | None], arg(metavar="[CLIP]")] = None,
     rig: RigName = "human",
     frames: Annotated[int, arg(metavar="N")] = 300,
-    threads: Annotated[int | None, arg(metavar="N")] = None,
-    provider: Annotated[str | None, arg(metavar="NAME")] = None,
+    threads: Annotated[int | None, optional(metavar="N")] = None,
+    provider: Annotated[str | None, optional(metavar="NAME")] = None,
     json: bool = False,
 ) -> int:
     """Time every stage on this machine beside MediaPipe's own landmarker, on the same frames.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from freeavatar.commands.common import Input, RigNames, flat, report
+from freeavatar.commands.common import Input, RigNames, flat, optional, report
 
 
 def demo(
@@ -36,7 +36,7 @@ def retarget(
     input: Positional[Input],
     output: Annotated[list[Path], arg(aliases=["-o"], metavar="OUT [OUT...]")] = [],  # noqa: B006  (read only)
     rig: RigNames = (),
-    preview: Annotated[Path | None, arg(metavar="OUT.mp4")] = None,
+    preview: Annotated[Path | None, optional(metavar="OUT.mp4")] = None,
     json: bool = False,
 ) -> int:
     """Turn a video, an image folder or an image into the control curves of an avatar, or of several at once.

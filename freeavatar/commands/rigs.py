@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
 
-from freeavatar.commands.common import report
+from freeavatar.commands.common import optional, report
 
 
 def rigs(
-    gallery: Annotated[Path | None, arg(metavar="OUT.png")] = None,
+    gallery: Annotated[Path | None, optional(metavar="OUT.png")] = None,
     size: Annotated[int, arg(metavar="N")] = 192,
     json: bool = False,
 ) -> int:
@@ -41,7 +41,7 @@ def rigs(
 
 def check_rig(
     path: Annotated[Positional[str], arg(metavar="NAME|DIR")],
-    pictures: Annotated[Path | None, arg(metavar="DIR")] = None,
+    pictures: Annotated[Path | None, optional(metavar="DIR")] = None,
     json: bool = False,
 ) -> int:
     """Check a rig, and explain its problems.
@@ -60,7 +60,7 @@ def check_rig(
 
 def import_rig(
     path: Annotated[Positional[Path], arg(metavar="MODEL")],
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None,
+    output: Annotated[Path | None, optional(aliases=["-o"], metavar="DIR")] = None,
     json: bool = False,
 ) -> int:
     """Make a rig of your own of a GLB, VRM or glTF model.
