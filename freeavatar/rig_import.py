@@ -31,10 +31,6 @@ MOVEMENT: Final = "movement"
 """The vocabulary of a guess that was measured."""
 _ENOUGH: Final = 8
 """With fewer movements a face's frame is not known, and nothing is measured."""
-_ALIKE: Final = 0.4
-"""Cosine; movements less alike than this mean something else."""
-_SURE: Final = 0.15
-"""Confidence from which on a measured meaning drives a control."""
 _MOST_TURNS: Final = 7
 """Controls that turn the head and both eyes."""
 _PICTURED: Final = 80
@@ -187,7 +183,7 @@ def _controls(bust: "Bust") -> list[tuple[Control, Guess | None]]:
     likenesses = _measured(bust, told, free, {name: g.arkit for name, g in kept.items() if g.arkit})
     measured = {name: Guess(like.arkit, MOVEMENT, round(like.confidence, 2), 3 + len(like.arkit)) for name, like in likenesses.items()}
     guesses |= measured
-    kept = _kept(kept | {name: g for name, g in measured.items() if likenesses[name].first and g.confidence >= _SURE})
+    kept = _kept(kept | {name: g for name, g in measured.items() if likenesses[name].drives})
     looks = {shape for g in kept.values() for shape in g.arkit if shape in arkit.EYE_LOOK}
     controls: list[tuple[Control, Guess | None]] = [(c, Guess({}, "skeleton", 0.9)) for c in _turns(bust, eyes=not looks)]
     taken = {c.name for c, _ in controls}
@@ -224,7 +220,7 @@ def _measured(
     if not free or len(told) + len(free) < _ENOUGH:
         return {}
     from freeavatar_renderer.glb import load_glb
-    from freeavatar_renderer.measuring import Dictionary, motions
+    from freeavatar_renderer.measuring import ALIKE, Dictionary, motions
 
     found = motions(bust.model, {**told, **free})
     if not len(found.points):
@@ -232,7 +228,7 @@ def _measured(
     human = load_glb(load_rig("human").model)
     shapes = {name: {name: 1.0} for name in arkit.NAMES if name in human.morphs}
     likenesses = Dictionary(motions(human, shapes)).explain(found, maps)
-    return {name: like for name, like in likenesses.items() if like.cosine >= _ALIKE}
+    return {name: like for name, like in likenesses.items() if like.cosine >= ALIKE}
 
 
 def _kept(known: Mapping[str, Guess]) -> dict[str, Guess]:
@@ -334,13 +330,15 @@ def _entry(control: Control, known: Guess | None) -> list[str]:
 
 def _note(control: Control, known: Guess | None) -> str:
     """Where the meaning of a control is from."""
+    from freeavatar_renderer.measuring import SURE
+
     if known is None:
         return "unknown name: nothing drives it until it has an arkit map"
     note = f"{known.vocabulary}, confidence {known.confidence:.2f}"
     if known.vocabulary == MOVEMENT:
         note += f": moves like {' and '.join(known.arkit)}"
     if not control.arkit and control.source == ANIMATOR:
-        doubtful = known.vocabulary == MOVEMENT and known.confidence < _SURE
+        doubtful = known.vocabulary == MOVEMENT and known.confidence < SURE
         why = "this is too doubtful" if doubtful else "other controls tell the same better"
         note += f"; nothing drives it, as {why}"
     return note

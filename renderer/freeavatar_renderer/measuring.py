@@ -37,6 +37,11 @@ _STEEP: Final = 6.0
 _CONCEDED: Final = 0.35
 """Where another movement has the better claim, the next likeness counts if its cosine is less than this below."""
 
+ALIKE: Final = 0.4
+"""Cosine; movements less alike than this mean something else."""
+SURE: Final = 0.15
+"""Confidence from which on a measured meaning drives a control."""
+
 _MOST: Final = 512 << 20
 """Bytes of all movements together; the models that can be read have less, unless many controls share their morph targets."""
 
@@ -83,6 +88,11 @@ class Likeness:
     def confidence(self) -> float:
         """0..1: alike, and like nothing else."""
         return float(np.clip((self.cosine - 0.3) / 0.6, 0, 1) * np.clip(0.5 + 2.5 * self.margin, 0, 1))
+
+    @property
+    def drives(self) -> bool:
+        """Whether this is sure enough to drive a control by."""
+        return self.first and self.cosine >= ALIKE and self.confidence >= SURE
 
 
 def motions(model: Model, groups: Mapping[str, Mapping[str, float]]) -> Motions:
@@ -221,8 +231,11 @@ class Dictionary:
         wanted = [(k, self._maps.index(dict(named[n]))) for k, n in enumerate(found.names) if n in named and dict(named[n]) in self._maps]
 
         def score(frame: Frame) -> float:
+            # In a wrong frame much is a little like the same few shapes: great likenesses count, and how many shapes are found.
             alike = _directions(_fields(found, frame, self._places)) @ self._prototypes.T
-            return float(sum(alike[k, j] for k, j in wanted) + alike[unknown].max(axis=1).sum())
+            best = alike[unknown].clip(0) ** 2
+            shapes = best.max(axis=0).mean() * len(unknown)
+            return float(sum(alike[k, j] for k, j in wanted) + best.max(axis=1).sum() + shapes)
 
         box = _box(found)
         starts = [np.stack([box[0] + box[1] * [0, shift, 0], box[1] * [wide, high, 1]]) for shift, wide, high in product(*_STARTS)]
