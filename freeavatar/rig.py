@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from freeavatar import arkit
 from freeavatar.bounded import read_bounded
 from freeavatar.errors import RigError
-from freeavatar.toml_file import parse_toml
+from freeavatar.toml_file import Table, parse_toml
 from freeavatar.types import Vector
 
 FORMAT: Final = 1
@@ -30,6 +30,8 @@ SOURCES: Final = (ANIMATOR, "head.yaw", "head.pitch", "head.roll", "gaze.yaw", "
 _ROOTS: Final = (Path(__file__).parent / "_rigs", Path(__file__).parents[1] / "rigs")
 """Where shipped rigs are: in a wheel, in a source tree."""
 _MAX_TOML: Final = 1 << 20
+_RANGE: Final = (-1e6, 1e6)
+"""Of any number in a rig.toml."""
 MAX_CONTROLS: Final = 1000
 """Most controls of a rig, most correctives, and most materials that one control changes."""
 
@@ -263,11 +265,11 @@ def find_rig(name: str | Path) -> Path:
 
 
 def _rig(folder: Path, document: dict[str, Any]) -> Rig:
-    table = _Table("rig.toml", document)
+    table = Table("rig.toml", document, RigError)
     if (version := table.take("format", int)) != FORMAT:
         raise RigError(f"format {version} is not known; expected {FORMAT}")
-    camera = _Table("[camera]", table.take("camera", dict))
-    target = camera.numbers("target", 3)
+    camera = Table("[camera]", table.take("camera", dict), RigError)
+    target = camera.numbers("target", 3, *_RANGE)
     rig = Rig(
         name=table.take("name", str),
         title=table.take("title", str),
@@ -276,7 +278,7 @@ def _rig(folder: Path, document: dict[str, Any]) -> Rig:
         model=_model(folder, table.take("model", str)),
         controls=_controls(table.take("control", list)),
         camera_target=(target[0], target[1], target[2]),
-        camera_height=camera.number("height"),
+        camera_height=camera.number("height", None, *_RANGE),
         authors=tuple(str(a) for a in table.take("authors", list, [])),
         correctives=tuple(_corrective(i, entry) for i, entry in enumerate(table.take("corrective", list, []))),
     )
@@ -320,11 +322,9 @@ def _controls(entries: list[Any]) -> tuple[Control, ...]:
 
 
 def _control(index: int, entry: Any) -> Control:
-    if not isinstance(entry, dict):
-        raise RigError("[[control]] must be tables")
-    table = _Table(f"control {entry.get('name', index)!r}", entry)
+    table = _entry("control", "name", index, entry)
     name = table.take("name", str)
-    low, high = table.numbers("range", 2)
+    low, high = table.numbers("range", 2, *_RANGE)
     node = table.take("node", str, "")
     control = Control(
         name=name,
@@ -333,11 +333,11 @@ def _control(index: int, entry: Any) -> Control:
         mirror=table.take("mirror", str, ""),
         region=table.choice("region", REGIONS),
         source=table.choice("source", SOURCES, ANIMATOR),
-        arkit=table.weights("arkit", {}),
-        morphs=table.weights("morphs", {} if node else {name: 1.0}),
+        arkit=table.weights("arkit", *_RANGE, {}),
+        morphs=table.weights("morphs", *_RANGE, {} if node else {name: 1.0}),
         node=node,
         axis=table.choice("axis", AXES) if node else "",
-        gain=table.number("gain", 1.0) if node else 1.0,
+        gain=table.number("gain", 1.0, *_RANGE) if node else 1.0,
         binary=table.take("binary", bool, False),
         materials=tuple(_material(f"control {name!r}: materials", m) for m in table.take("materials", list, [])),
     )
@@ -357,63 +357,24 @@ def _control(index: int, entry: Any) -> Control:
 
 
 def _material(where: str, entry: Any) -> MaterialChange:
-    if not isinstance(entry, dict):
-        raise RigError(f"{where} must be tables")
-    table = _Table(where, entry)
+    table = Table(where, entry, RigError)
     widths = {"colour": 4, "emissive": 3, "scale": 2, "offset": 2}
-    change = MaterialChange(table.take("material", str), **{key: tuple(table.numbers(key, n)) for key, n in widths.items() if key in entry})
+    named = {key: table.numbers(key, n, *_RANGE) for key, n in widths.items() if key in table.names()}
+    change = MaterialChange(table.take("material", str), **named)
     table.end()
     return change
 
 
 def _corrective(index: int, entry: Any) -> Corrective:
-    if not isinstance(entry, dict):
-        raise RigError("[[corrective]] must be tables")
-    table = _Table(f"corrective {entry.get('morph', index)!r}", entry)
-    corrective = Corrective(table.take("morph", str), table.weights("drivers"))
+    table = _entry("corrective", "morph", index, entry)
+    corrective = Corrective(table.take("morph", str), table.weights("drivers", *_RANGE))
     table.end()
     if len(corrective.drivers) < 2:
         raise RigError(f"corrective {corrective.morph!r}: has {len(corrective.drivers)} drivers; expected two or more")
     return corrective
 
 
-class _Table:
-    """A TOML table whose keys are all used: what is left at the end is a mistake in the file."""
-
-    def __init__(self, where: str, entries: dict[str, Any]) -> None:
-        self._where, self._entries = where, dict(entries)
-
-    def take(self, key: str, kind: type, default: Any = None) -> Any:
-        value = self._entries.pop(key, default)
-        if value is None:
-            raise RigError(f"{self._where}: {key} is missing")
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise RigError(f"{self._where}: {key} is {value!r}, expected {kind.__name__}")
-        return value
-
-    def number(self, key: str, default: float | None = None) -> float:
-        return self._number(key, self.take(key, object, default))
-
-    def numbers(self, key: str, count: int) -> list[float]:
-        values = self.take(key, list)
-        if len(values) != count:
-            raise RigError(f"{self._where}: {key} is {values!r}, expected {count} numbers")
-        return [self._number(key, value) for value in values]
-
-    def weights(self, key: str, default: dict[str, float] | None = None) -> dict[str, float]:
-        return {name: self._number(f"{key}.{name}", value) for name, value in self.take(key, dict, default).items()}
-
-    def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
-        value: str = self.take(key, str, default)
-        if value not in choices:
-            raise RigError(f"{self._where}: {key} is {value!r}, expected one of {', '.join(choices)}")
-        return value
-
-    def end(self) -> None:
-        if self._entries:
-            raise RigError(f"{self._where}: unknown key {', '.join(map(repr, sorted(self._entries)))}")
-
-    def _number(self, key: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e6:
-            raise RigError(f"{self._where}: {key} is {value!r}, expected a number")
-        return float(value)
+def _entry(kind: str, key: str, index: int, entry: Any) -> Table:
+    """A table of a list of tables; messages call it by what it has under ``key``, else by its place in the list."""
+    name = entry.get(key, index) if isinstance(entry, dict) else index
+    return Table(f"{kind} {name!r:.80}", entry, RigError)

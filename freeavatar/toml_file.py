@@ -52,20 +52,40 @@ class Table:
     Args:
         where: the table's name in messages.
         entries: its keys and values.
+        failure: the error that says what is wrong.
     """
 
-    def __init__(self, where: str, entries: object) -> None:
+    def __init__(self, where: str, entries: object, failure: type[FreeAvatarError] = SettingsError) -> None:
+        self._where, self._failure = where, failure
         if not isinstance(entries, dict):
-            raise SettingsError(f"{where}: expected a table, not {entries!r:.60}")
-        self._where, self._entries = where, dict(entries)
+            raise self.error(f"expected a table, not {entries!r:.60}")
+        self._entries = dict(entries)
 
-    def number(self, key: str, default: float, low: float, high: float) -> float:
-        """A number within ``low`` to ``high``; ``default`` where the key is missing."""
-        return self._number(key, self._entries.pop(key, default), low, high)
+    def take(self, key: str, kind: type, default: Any = None) -> Any:
+        """A value of that type; the key must be there if ``default`` is None."""
+        value = self._pop(key, default)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self.error(f"{key} is {value!r:.60}, expected {kind.__name__}")
+        return value
+
+    def choice(self, key: str, choices: Sequence[str], default: str | None = None) -> str:
+        """One of some strings; the key must be there if ``default`` is None."""
+        value: str = self.take(key, str, default)
+        if value not in choices:
+            raise self.error(f"{key} is {value!r:.60}, expected one of {', '.join(choices)}")
+        return value
+
+    def weights(self, key: str, low: float, high: float, default: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Numbers by name; the key must be there if ``default`` is None."""
+        return {name: self._number(f"{key}.{name:.60}", value, low, high) for name, value in self.take(key, dict, default).items()}
+
+    def number(self, key: str, default: float | None, low: float, high: float) -> float:
+        """A number within ``low`` to ``high``; the key must be there if ``default`` is None."""
+        return self._number(key, self._pop(key, default), low, high)
 
     def numbers(self, key: str, count: int, low: float, high: float) -> tuple[float, ...]:
         """A list of ``count`` numbers that must be there."""
-        return self._numbers(key, self._entries.pop(key, None), count, low, high)
+        return self._numbers(key, self._pop(key), count, low, high)
 
     def rows(self, key: str, count: int, low: float, high: float) -> tuple[tuple[float, ...], ...]:
         """A list of lists of ``count`` numbers; an empty one where the key is missing."""
@@ -83,7 +103,7 @@ class Table:
 
     def table(self, key: str) -> "Table":
         """The table of that name; an empty one where it is missing."""
-        return Table(f"{self._where}: [{key:.60}]", self._entries.pop(key, {}))
+        return Table(f"{self._where}: [{key:.60}]", self._entries.pop(key, {}), self._failure)
 
     def holds(self, key: str, kind: type) -> bool:
         """Whether the key is there with a value of that type."""
@@ -101,18 +121,24 @@ class Table:
         """Refuse keys that nobody asked for.
 
         Raises:
-            SettingsError: there are some.
+            FreeAvatarError: there are some.
         """
         if self._entries:
             raise self.error(f"unknown key {', '.join(map(repr, sorted(self._entries))):.160}")
 
-    def error(self, message: str) -> SettingsError:
+    def error(self, message: str) -> FreeAvatarError:
         """An error that says where in the file it is."""
-        return SettingsError(f"{self._where}: {message}")
+        return self._failure(f"{self._where}: {message}")
+
+    def _pop(self, key: str, default: object = None) -> object:
+        value = self._entries.pop(key, default)
+        if value is None:
+            raise self.error(f"{key} is missing")
+        return value
 
     def _numbers(self, key: str, values: object, count: int, low: float, high: float) -> tuple[float, ...]:
         if not isinstance(values, list) or len(values) != count:
-            raise self.error(f"{key} must be a list of {count} numbers")
+            raise self.error(f"{key} is {values!r:.60}, expected a list of {count} numbers")
         return tuple(self._number(key, value, low, high) for value in values)
 
     def _number(self, key: str, value: object, low: float, high: float) -> float:

@@ -23,6 +23,7 @@ from freeavatar.arkit import NAMES
 from freeavatar.calibration import Calibrator
 from freeavatar.cli import main
 from freeavatar.demo import CLIP
+from freeavatar.encoder import Encoder
 from freeavatar.errors import RigError, SourceError
 from freeavatar.face import FaceTracker
 from freeavatar.filters import RigFilter
@@ -30,7 +31,6 @@ from freeavatar.follower import Follower
 from freeavatar.live import Performer, Tally, live, load_rigs, run
 from freeavatar.mirror import Mirror
 from freeavatar.pacing import attended, due, until
-from freeavatar.pipeline import load_models
 from freeavatar.presence import Loss, Presence
 from freeavatar.profiles import Profile
 from freeavatar.rig import Rig
@@ -428,7 +428,7 @@ def test_a_camera_drives_several_rigs_through_all_threads(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("size", [(160, 120), (3840, 2160)])
 def test_small_and_huge_pictures_are_read_alike(size: tuple[int, int]) -> None:
     """By the shipped encoder, found by MediaPipe and then followed."""
-    encoder, _ = load_models(threads=1)
+    encoder = Encoder.load(threads=1)
     with open_source(CLIP) as source:
         frames = list(islice(source, 4))
 

@@ -1,12 +1,14 @@
 """Settings files: what is written is read back, and what strangers write is refused in one line."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freeavatar.errors import FreeAvatarError
 from freeavatar.toml_file import SettingsError, Table, read_toml, to_toml
 
 plain = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-1000, 1000), st.text(max_size=20))
@@ -59,3 +61,31 @@ def test_no_number_is_refused(value: object) -> None:
         Table("t", {"a": [value, 1]}).numbers("a", 2, 0, 5)
     with pytest.raises(SettingsError):
         Table("t", {"a": [[value, 1]]}).rows("a", 2, 0, 5)
+
+
+class OtherError(FreeAvatarError):
+    """What another kind of file raises."""
+
+
+@pytest.mark.parametrize(
+    ("take", "message"),
+    [
+        (lambda t: t.take("none", str), "t: none is missing"),
+        (lambda t: t.number("none", None, 0, 1), "t: none is missing"),
+        (lambda t: t.take("a", str), "t: a is 2, expected str"),
+        (lambda t: t.take("b", int), "t: b is True, expected int"),
+        (lambda t: t.choice("c", ("y", "z")), "t: c is 'x', expected one of y, z"),
+        (lambda t: t.weights("d", 0, 1), "t: d.e is 3, expected a number from 0 to 1"),
+        (lambda t: t.table("a"), r"t: \[a\]: expected a table, not 2"),
+        (lambda t: t.end(), "t: unknown key 'a', 'b', 'c', 'd'"),
+    ],
+)
+def test_a_table_says_what_is_wrong_with_the_error_of_its_file(take: Callable[[Table], object], message: str) -> None:
+    with pytest.raises(OtherError, match=message):
+        take(Table("t", {"a": 2, "b": True, "c": "x", "d": {"e": 3}}, OtherError))
+
+
+def test_what_is_missing_takes_its_default() -> None:
+    table = Table("t", {"d": {"e": 3}})
+    assert (table.take("a", str, "x"), table.choice("b", ("y",), "y"), table.weights("c", 0, 1, {})) == ("x", "y", {})
+    assert table.weights("d", 0, 5) == {"e": 3}
