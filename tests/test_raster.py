@@ -138,6 +138,13 @@ def test_edges_are_smooth_with_samples(renderer: AvatarRenderer) -> None:
     assert len(np.unique(soft.reshape(-1, 3), axis=0)) > len(np.unique(hard.reshape(-1, 3), axis=0))
 
 
+def test_four_samples_are_the_mean_of_a_picture_twice_as_large(renderer: AvatarRenderer) -> None:
+    rig = renderer.rig
+    large = AvatarRenderer(rig, 2 * SIZE, 2 * SIZE, samples=1).render(rig.neutral()).astype(int)
+    mean = large.reshape(SIZE, 2, SIZE, 2, 3).mean(axis=(1, 3))
+    assert np.abs(AvatarRenderer(rig, SIZE, SIZE, samples=4).render(rig.neutral()) - mean).max() <= 0.5
+
+
 @pytest.mark.parametrize("values", [np.zeros(3, np.float32), np.full(99, np.nan, np.float32)])
 def test_wrong_values_are_refused(renderer: AvatarRenderer, values: np.ndarray) -> None:
     count = len(renderer.rig.controls)
