@@ -7,8 +7,9 @@
 #
 # Settings: PYTHON=python3.12 (the interpreter that ./.venv is made from), VENV=folder, PYTEST="more arguments",
 # FREEAVATAR_DATA=folder (the training data; the tests that need it are skipped without it).
-# Of train-all: TRAIN_OUT=folder, TRAIN_WEIGHTS=folder (freeavatar/weights replaces what ships), TRAIN_STEPS=N of the
-# encoder: everything else goes by them, so that TRAIN_STEPS=20 tries the whole chain in minutes.
+# Of train-all: TRAIN_OUT=folder, TRAIN_WEIGHTS=folder (freeavatar/weights replaces what ships), TRAIN_SEEN="rigs whose
+# pictures the animator learns from", TRAIN_STEPS=N of the encoder: everything else goes by them, so that TRAIN_STEPS=20 tries
+# the whole chain in minutes.
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -19,6 +20,7 @@ PYTEST ?=
 TRAIN_OUT ?= data/all
 TRAIN_WEIGHTS ?= $(TRAIN_OUT)/weights
 TRAIN_STEPS ?= 9000
+TRAIN_SEEN ?= human elder anime
 TRAIN_IMAGES = $(shell echo $$(( $(TRAIN_STEPS) * 6 )))
 TRAIN_QUICK = $(shell [ $(TRAIN_STEPS) -ge 1000 ] || echo --quick)
 BIN := $(VENV)/bin
@@ -57,8 +59,10 @@ train-all: $(VENV)/.dev
 	[ -f $(TRAIN_OUT)/real.npz ] || $(BIN)/python tools/weak_labels.py $(TRAIN_OUT)/real.npz --images $(TRAIN_IMAGES)
 	$(BIN)/freeavatar train expression --data $(TRAIN_OUT)/train --real $(TRAIN_OUT)/real.npz --out $(TRAIN_OUT)/encoder \
 		--steps $(TRAIN_STEPS) --rate 8e-4 --held-out $(TRAIN_OUT)/held_out --weights $(TRAIN_WEIGHTS)/encoder
+	for rig in $(TRAIN_SEEN); do $(BIN)/freeavatar train renderer $$rig --out $(TRAIN_OUT)/renderer/$$rig \
+		--steps $$(( $(TRAIN_STEPS) / 5 )) --images $$(( $(TRAIN_STEPS) / 5 + 128 )) --encoder $(TRAIN_WEIGHTS)/encoder || exit; done
 	$(BIN)/freeavatar train animator --data $(TRAIN_OUT)/train --real $(TRAIN_OUT)/real.npz --features $(TRAIN_OUT)/features \
-		--weights $(TRAIN_WEIGHTS)/encoder --out $(TRAIN_WEIGHTS)/animator
+		--weights $(TRAIN_WEIGHTS)/encoder --out $(TRAIN_WEIGHTS)/animator --renderers $(addprefix $(TRAIN_OUT)/renderer/,$(TRAIN_SEEN))
 	$(BIN)/python tools/benchmark.py --weights $(TRAIN_WEIGHTS)/encoder $(TRAIN_QUICK) --markdown $(TRAIN_OUT)/benchmark.md
 	$(BIN)/python tools/animator_report.py --weights $(TRAIN_WEIGHTS)/encoder --animator $(TRAIN_WEIGHTS)/animator $(TRAIN_QUICK) \
 		--markdown $(TRAIN_OUT)/animator.md

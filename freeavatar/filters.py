@@ -85,11 +85,24 @@ def _preset(**regions: tuple[float, float]) -> Smoothing:
     return Smoothing({name: balances.get(name, balances["mouth"]) for name in (*REGIONS, "position")})
 
 
-BALANCED: Final = _preset(brows=(0.5, 2), eyes=(0.5, 4), gaze=(0.5, 6), mouth=(0.8, 1), jaw=(0.5, 2), head=(1, 25), position=(1, 200))
+BALANCED: Final = _preset(
+    brows=(0.5, 2), eyes=(0.5, 4), gaze=(0.5, 6), cheeks=(0.3, 0.3), mouth=(0.6, 0.55), jaw=(0.5, 2), head=(1, 25), position=(1, 200)
+)  # fmt: skip
 PRESETS: Final[Mapping[str, Smoothing]] = {
-    "responsive": _preset(brows=(2, 8), eyes=(3, 16), gaze=(3, 16), mouth=(2, 8), jaw=(3, 16), head=(3, 60), position=(3, 500)),
+    "responsive": _preset(
+        brows=(2, 8), eyes=(3, 16), gaze=(3, 16), cheeks=(0.6, 1), mouth=(2, 8), jaw=(3, 16), head=(3, 60), position=(3, 500)
+    ),
     "balanced": BALANCED,
-    "smooth": _preset(brows=(0.3, 0.5), eyes=(0.3, 2), gaze=(0.4, 2), mouth=(0.4, 0.3), jaw=(0.3, 0.6), head=(0.5, 8), position=(0.5, 60)),
+    "smooth": _preset(
+        brows=(0.3, 0.5),
+        eyes=(0.3, 2),
+        gaze=(0.4, 2),
+        cheeks=(0.2, 0.1),
+        mouth=(0.4, 0.3),
+        jaw=(0.3, 0.6),
+        head=(0.5, 8),
+        position=(0.5, 60),
+    ),
 }
 
 

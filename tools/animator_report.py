@@ -1,6 +1,6 @@
 """How well are avatars driven? The animator beside MediaPipe's scores used as ARKit weights, on the same pictures in one run.
 
-usage: python tools/animator_report.py [--animator DIR] [--weights DIR] [--markdown OUT.md] [--json OUT.json]
+usage: python tools/animator_report.py [--animator DIR] [--weights DIR] [--rig DIR ...] [--markdown OUT.md] [--json OUT.json]
                                        [--images-cache DIR] [--workers 2] [--seed 31] [--quick]      (needs FREEAVATAR_DATA)
 
 The pictures are those of tools/benchmark.py: people held out from training. --markdown writes the report; into a file
@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from freeavatar.encoder import Encoder
 from freeavatar.errors import FreeAvatarError
 from freeavatar.face import FaceTracker
 from freeavatar.output import replacing
-from freeavatar.rig import list_rigs, load_rig
+from freeavatar.rig import Rig, list_rigs, load_rig
 from freeavatar.sources import open_source
 from freeavatar.types import Frame
 from measure import driving
@@ -39,13 +40,12 @@ MAIN: Final = "human"
 """The avatar whose controls are ARKit's."""
 
 
-def controls(people: Faces, animator: Animator) -> Table:
+def controls(people: Faces, animator: Animator, rigs: Sequence[Rig]) -> Table:
     """Every avatar's controls against the truth."""
     result: dict[str, Row] = {}
-    for name in list_rigs():
-        rig = load_rig(name)
+    for rig in rigs:
         for way, values in driving.driven(people, rig, animator).items():
-            result[f"{name}, {way}"] = driving.figures(values, driving.wanted(people, rig))
+            result[f"{rig.name}, {way}"] = driving.figures(values, driving.wanted(people, rig))
     ours, peer = result[f"{MAIN}, {WAYS[0]}"], result[f"{MAIN}, {WAYS[2]}"]
     return Table(
         "Controls of people held out",
@@ -105,9 +105,9 @@ def closures(people: Faces, clip: Faces, animator: Animator) -> Table:
     )  # fmt: skip
 
 
-def steadiness(encoder: Encoder, animator: Animator) -> Table:
+def steadiness(encoder: Encoder, animator: Animator, rigs: Sequence[Rig]) -> Table:
     """How far do the controls of a held expression tremble, before any filter?"""
-    rigs, result = [load_rig(name) for name in list_rigs()], dict[str, Row]()
+    result: dict[str, Row] = {}
     with open_source(CLIP) as source:
         frames = [frame for frame in source if frame.index in HELD]
     holds = []
@@ -152,14 +152,15 @@ def run(args: argparse.Namespace) -> None:
     """Measure, print, write."""
     encoder, animator = Encoder.load(args.weights, threads=1), Animator.load(args.animator)
     animator.check_encoder(encoder)
+    rigs = [load_rig(name) for name in (*list_rigs(), *args.rig)]
     folder = args.images_cache or DATA / f"benchmark_{args.seed}{'_quick' if args.quick else ''}"
     bench = Bench(QUICK if args.quick else Size(), args.seed, folder, DATA, args.weights, args.workers)
     people, probed, compared = (bench.rows(name) for name in ("people", "held_out", "compared"))
     tables = {
-        "controls": controls(driving.faces(people), animator),
+        "controls": controls(driving.faces(people), animator, rigs),
         "calibrated": fitted(driving.faces(probed), animator, encoder.sha256),
         "closures": closures(driving.faces(people, compared), performed(encoder), animator),
-        "steadiness": steadiness(encoder, animator),
+        "steadiness": steadiness(encoder, animator, rigs),
     }
     text = "\n".join([summary(list(tables.values())), *(table.markdown() for table in tables.values())])
     print(text)
@@ -179,6 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--animator", type=Path, help="the animator's folder (default: the shipped one)")
     parser.add_argument("--weights", type=Path, help="its encoder's folder (default: the shipped one)")
+    parser.add_argument("--rig", type=Path, nargs="+", default=[], metavar="DIR", help="further avatars, such as one that was fitted")
     parser.add_argument("--markdown", type=Path, metavar="OUT")
     parser.add_argument("--json", type=Path, metavar="OUT")
     parser.add_argument("--images-cache", type=Path, metavar="DIR")

@@ -26,7 +26,10 @@ REQUIRED = (
     "freeavatar/assets/demo.mp4",
     "freeavatar_renderer/py.typed",
     *(f"freeavatar/weights/encoder/{file}" for file in ("config.json", "model.onnx", "MODEL_CARD.md")),
-    *(f"freeavatar/weights/animator/{file}" for file in ("config.json", "model.onnx", "avatars.safetensors", "MODEL_CARD.md")),
+    *(
+        f"freeavatar/weights/animator/{file}"
+        for file in ("config.json", "model.onnx", "avatars.safetensors", "fitting.safetensors", "MODEL_CARD.md")
+    ),
 )
 RIG_FILES = ("rig.toml", "avatar.glb", "preview.png", "LICENSE")
 UNWANTED = re.compile(r"(^|/)(tests|tools|out|\.venv[^/]*|__pycache__)/|\.pyc$|(^|/)model\.safetensors$")

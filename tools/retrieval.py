@@ -73,6 +73,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         encoder, animator = Encoder.load(args.encoder), Animator.load(args.animator)
+        animator.check_encoder(encoder)
         result = measure(args.videos, args.rigs, Encoder.load(args.judge), encoder, animator)
     except FreeAvatarError as error:
         print(f"retrieval: {error}", file=sys.stderr)

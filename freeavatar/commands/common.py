@@ -15,7 +15,6 @@ optional = partial(arg, help_behavior_hint="")
 """An option that may be left out; its help says what happens then."""
 
 Input = Annotated[str, arg(metavar="INPUT")]
-RigName = Annotated[str, arg(metavar="NAME|PATH")]
 Seconds = Annotated[float, arg(metavar="S")]
 RigNames = UseAppendAction[Annotated[tuple[tuple[str, ...], ...], arg(metavar="NAME|PATH [NAME|PATH...]")]]
 

@@ -5,13 +5,13 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from freeavatar.commands.common import RigName, optional, report
+from freeavatar.commands.common import RigNames, flat, optional, report
 from freeavatar.errors import MissingExtraError
 
 
 def bench(
     input: Annotated[Positional[str | None], arg(metavar="[CLIP]")] = None,
-    rig: RigName = "human",
+    rig: RigNames = (),
     frames: Annotated[int, arg(metavar="N")] = 300,
     threads: Annotated[int | None, optional(metavar="N")] = None,
     provider: Annotated[str | None, optional(metavar="NAME")] = None,
@@ -21,7 +21,7 @@ def bench(
 
     Args:
         input: a video of a face; the shipped clip if omitted.
-        rig: the rig to drive.
+        rig: the rigs to drive, "human" if omitted; what more than one cost is told apart.
         frames: time at most so many frames.
         threads: CPU threads of the encoder; automatic if omitted.
         provider: what runs the encoder: cpu, cuda, tensorrt, ...; the best one that starts if omitted.
@@ -31,7 +31,7 @@ def bench(
     from freeavatar.demo import CLIP
     from freeavatar.stopwatch import lines
 
-    done = job(input or CLIP, rig, frames, threads, provider)
+    done = job(input or CLIP, flat(rig) or ["human"], frames, threads, provider)
     machine = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in done.machine.items())
     return report(done, json, f"{done.source}, {done.size}, {done.frames} frames; {machine}", *lines(done.stages))
 

@@ -30,6 +30,38 @@ class _Residual(nn.Module):
         return x + self.down(F.gelu(self.up(self.norm(x))))  # type: ignore[no-any-return]
 
 
+class _State(nn.Module):
+    """The residual MLP of FreeAvatar (Qiu et al. 2024, animator with identity injection): feature and code to a state."""
+
+    def __init__(self, feature: int, code: int, width: int, blocks: int, state: int) -> None:
+        super().__init__()
+        self.inject = nn.Linear(feature + code, width)
+        self.blocks = nn.ModuleList([_Residual(width, width) for _ in range(blocks)])
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, state)
+
+    def forward(self, feature: Tensor, code: Tensor) -> Tensor:
+        """(B, state) of features (B, F) and a code (1 or B, K)."""
+        x = F.gelu(self.inject(torch.cat([feature, code.expand(feature.shape[0], -1)], dim=1)))
+        for block in self.blocks:
+            x = block(x)
+        return self.out(self.norm(x))  # type: ignore[no-any-return]
+
+
+class _Ask(nn.Module):
+    """Every control asks the state: its query opens and shifts what the state offers."""
+
+    def __init__(self, state: int, query: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(query, state)
+        self.shift = nn.Linear(query, state)
+        self.value = nn.Linear(state, 1)
+
+    def forward(self, state: Tensor, queries: Tensor) -> Tensor:
+        """(B, N) answers of states (B, S) to queries (N, Q)."""
+        return self.value(F.gelu(state[:, None] * self.gate(queries) + self.shift(queries))).squeeze(2)  # type: ignore[no-any-return]
+
+
 class _CrossAttention(nn.Module):
     """Every control attends to the tokens of the expression (Vaswani et al. 2017, section 3.2), not to other controls."""
 
@@ -49,40 +81,22 @@ class _CrossAttention(nn.Module):
         return controls + self.mix((share @ value).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
-class TokenAnimator(nn.Module):
-    """Control tokens: each control is a query, modulated by the avatar's code, that attends to the expression.
-
-    The first numbers of a query say what ARKit shapes move the control by how much, and where it rests. A control's value
-    is that mix of ARKit weights read from the feature, corrected by what its token finds in the expression. So the
-    network starts from the encoder's read-out through the avatar's own map, for avatars that it has never seen as well.
+class MlpAnimator(nn.Module):
+    """The published residual MLP, asked by queries: the baseline.
 
     Args:
         feature: size F of the encoder's feature.
         code: size K of an avatar's code.
-        query: size Q of a control's query; more than :data:`SHAPES` + 1.
-        tokens: T, how many tokens the feature is turned into.
-        width: size of a token.
-        depth: layers of attention.
-        heads: attention heads.
+        query: size Q of a control's query.
+        width: hidden size.
+        blocks: residual blocks.
+        state: size of what controls ask.
     """
 
-    def __init__(
-        self, feature: int = 256, code: int = 16, query: int = 64, tokens: int = 8, width: int = 64, depth: int = 1, heads: int = 4
-    ) -> None:
+    def __init__(self, feature: int = 256, code: int = 16, query: int = 64, width: int = 256, blocks: int = 2, state: int = 96) -> None:
         super().__init__()
-        self.tokens = tokens
-        self.read = nn.Linear(feature, SHAPES)
-        self.trunk = nn.Linear(feature, tokens * width)
-        self.think = _Residual(tokens * width, 256)
-        self.token_norm = nn.LayerNorm(width)
-        self.from_query = nn.Linear(query, width)
-        self.modulate = nn.Linear(code, 2 * width)
-        self.attend = nn.ModuleList([_CrossAttention(width, heads) for _ in range(depth)])
-        self.answer = nn.ModuleList([_Residual(width, 2 * width) for _ in range(depth)])
-        self.norm = nn.LayerNorm(width)
-        self.value = nn.Linear(width, 1)
-        nn.init.zeros_(self.value.weight)  # at first there is nothing to correct
-        nn.init.zeros_(self.value.bias)
+        self.state = _State(feature, code, width, blocks, state)
+        self.ask = _Ask(state, query)
 
     def forward(self, feature: Tensor, code: Tensor, queries: Tensor) -> Tensor:
         """Normalised control values.
@@ -93,51 +107,95 @@ class TokenAnimator(nn.Module):
             queries: (N, Q).
 
         Returns:
-            (B, N), 0..1 but for a little at the ends, which is to be cut off.
+            (B, N) in 0..1.
         """
-        mixed = torch.sigmoid(self.read(feature)) @ queries[:, :SHAPES].T + queries[:, SHAPES]  # (B, N)
-        expression = self.token_norm(self.think(self.trunk(feature)).unflatten(1, (self.tokens, -1)))  # (B, T, W)
-        scale, shift = self.modulate(code)[:, None].chunk(2, 2)  # (B, 1, W)
-        controls = self.from_query(queries) * (1 + scale) + shift  # (B, N, W)
-        for attend, answer in zip(self.attend, self.answer, strict=True):
-            controls = answer(attend(controls, expression))
-        values = mixed + self.value(self.norm(controls)).squeeze(2)
-        bounded = values.clamp(0, 1)
-        return bounded + _LEAK * (values - bounded)  # type: ignore[no-any-return]
+        return torch.sigmoid(self.ask(self.state(feature, code), queries))
 
 
-class MlpAnimator(nn.Module):
-    """The residual MLP of FreeAvatar (Qiu et al. 2024, animator with identity injection), asked by queries.
+class TokenAnimator(nn.Module):
+    """Control tokens: each control is a query that knows what the control does, and corrects the encoder's read-out.
+
+    The first numbers of a query say what ARKit shapes move the control by how much, and where it rests. A control's value
+    is that mix of ARKit weights read from the feature, plus what it learns by asking the expression's state under the
+    avatar's code. So the network starts from the read-out through the avatar's own map, for avatars that it has never
+    seen as well.
 
     Args:
         feature: size F of the encoder's feature.
         code: size K of an avatar's code.
-        query: size Q of a control's query.
+        query: size Q of a control's query; more than :data:`SHAPES`.
         width: hidden size.
         blocks: residual blocks.
-        answer: hidden size of a control's answer.
+        state: size of what controls ask.
     """
 
-    def __init__(self, feature: int = 256, code: int = 16, query: int = 64, width: int = 256, blocks: int = 2, answer: int = 96) -> None:
+    def __init__(self, feature: int = 256, code: int = 16, query: int = 64, width: int = 256, blocks: int = 2, state: int = 96) -> None:
         super().__init__()
-        self.inject = nn.Linear(feature + code, width)
-        self.blocks = nn.ModuleList([_Residual(width, width) for _ in range(blocks)])
-        self.norm = nn.LayerNorm(width)
-        self.from_state = nn.Linear(width, answer)
-        self.from_query = nn.Linear(query, answer, bias=False)
-        self.gate = nn.Linear(query, answer)
-        self.value = nn.Linear(answer, 1)
-        self.bias = nn.Linear(query, 1, bias=False)
+        self.read = nn.Linear(feature, SHAPES)
+        self.state = _State(feature, code, width, blocks, state)
+        self.ask = _Ask(state, query)
+        _silence(self.ask.value)
 
     def forward(self, feature: Tensor, code: Tensor, queries: Tensor) -> Tensor:
-        """Normalised control values; arguments and result are those of :meth:`TokenAnimator.forward`."""
-        state = F.gelu(self.inject(torch.cat([feature, code.expand(len(feature), -1)], dim=1)))
-        for block in self.blocks:
-            state = block(state)
-        state = self.from_state(self.norm(state))[:, None]  # (B, 1, A)
-        asked = F.gelu(state * self.gate(queries) + self.from_query(queries))  # (B, N, A)
-        return torch.sigmoid(self.value(asked).squeeze(2) + self.bias(queries).squeeze(1))
+        """Normalised control values; arguments as for :meth:`MlpAnimator.forward`.
+
+        Returns:
+            (B, N), 0..1 but for a little at the ends, which is to be cut off.
+        """
+        return _bounded(_mixed(self.read(feature), queries) + self.ask(self.state(feature, code), queries))
 
 
-NETWORKS: Final[Mapping[str, type[TokenAnimator | MlpAnimator]]] = {"tokens": TokenAnimator, "mlp": MlpAnimator}
-"""Animators by name; all take what :class:`TokenAnimator` takes."""
+class AttentionAnimator(nn.Module):
+    """As :class:`TokenAnimator`, but a control, modulated by the code, attends to tokens of the expression for its correction.
+
+    Args:
+        feature: size F of the encoder's feature.
+        code: size K of an avatar's code.
+        query: size Q of a control's query; more than :data:`SHAPES`.
+        tokens: T, how many tokens the feature is turned into.
+        width: size of a token.
+        heads: attention heads.
+    """
+
+    def __init__(self, feature: int = 256, code: int = 16, query: int = 64, tokens: int = 8, width: int = 64, heads: int = 4) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.read = nn.Linear(feature, SHAPES)
+        self.trunk = nn.Linear(feature, tokens * width)
+        self.think = _Residual(tokens * width, 256)
+        self.token_norm = nn.LayerNorm(width)
+        self.from_query = nn.Linear(query, width)
+        self.modulate = nn.Linear(code, 2 * width)
+        self.attend = _CrossAttention(width, heads)
+        self.answer = _Residual(width, 2 * width)
+        self.norm = nn.LayerNorm(width)
+        self.value = nn.Linear(width, 1)
+        _silence(self.value)
+
+    def forward(self, feature: Tensor, code: Tensor, queries: Tensor) -> Tensor:
+        """Normalised control values, see :meth:`TokenAnimator.forward`."""
+        expression = self.token_norm(self.think(self.trunk(feature)).unflatten(1, (self.tokens, -1)))  # (B, T, W)
+        scale, shift = self.modulate(code)[:, None].chunk(2, 2)  # (B, 1, W)
+        controls = self.answer(self.attend(self.from_query(queries) * (1 + scale) + shift, expression))  # (B, N, W)
+        return _bounded(_mixed(self.read(feature), queries) + self.value(self.norm(controls)).squeeze(2))
+
+
+Network = TokenAnimator | AttentionAnimator | MlpAnimator
+NETWORKS: Final[Mapping[str, type[Network]]] = {"tokens": TokenAnimator, "attention": AttentionAnimator, "mlp": MlpAnimator}
+"""Animators by name; all are called as :class:`MlpAnimator` is."""
+
+
+def _mixed(read: Tensor, queries: Tensor) -> Tensor:
+    """(B, N) the mix of ARKit weights, given as logits (B, 52), that the queries begin with."""
+    return torch.sigmoid(read) @ queries[:, :SHAPES].T + queries[:, SHAPES]
+
+
+def _silence(last: nn.Linear) -> None:
+    """Make a correction start from nothing."""
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+
+
+def _bounded(values: Tensor) -> Tensor:
+    ends = values.clamp(0, 1)
+    return ends + _LEAK * (values - ends)

@@ -38,6 +38,7 @@ class Readings(NamedTuple):
         confidence: (B,) in 0..1.
         align: (B, 4) dx, dy (fractions of the crop), log scale, roll (radians) of this crop from the ideal one.
         movement: (B, M) skin movement; training only.
+        change: (B, M) skin movement up to an offset of the person's own; training only.
         emotion: (B, E) logits of emotion classes; training only.
     """
 
@@ -49,6 +50,7 @@ class Readings(NamedTuple):
     confidence: Tensor
     align: Tensor
     movement: Tensor
+    change: Tensor
     emotion: Tensor
 
 
@@ -108,6 +110,7 @@ class ExpressionEncoder(nn.Module):
         self.feature_norm = nn.LayerNorm(feature, eps=1e-6)
         self.to_embedding = nn.Linear(feature, embedding)
         self.to_movement = nn.Linear(feature, movements)
+        self.to_change = nn.Linear(feature, movements, bias=False)
         self.to_emotion = nn.Linear(feature, emotions)
         self.to_arkit = nn.Linear(feature, 52)
         self.to_gaze = nn.Linear(feature, 2)
@@ -136,5 +139,6 @@ class ExpressionEncoder(nn.Module):
             confidence=torch.sigmoid(self.to_confidence(feature)).squeeze(1),
             align=self.to_align(feature) * 0.1,
             movement=self.to_movement(feature),
+            change=self.to_change(feature),
             emotion=self.to_emotion(feature),
         )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from freeavatar.errors import FreeAvatarError, RigError
-from freeavatar.models.animator import NETWORKS, MlpAnimator, TokenAnimator
+from freeavatar.models.animator import NETWORKS, MlpAnimator, Network
 from freeavatar.rig import Rig, list_rigs, load_rig
 from freeavatar.train.controls import Goal, driven, goal, maps, total, truth
 from freeavatar.train.export import load_weights, write_folder, write_onnx
@@ -45,9 +45,9 @@ class Shares:
 
     control: float = 1.0
     asymmetry: float = 0.3
-    closure: float = 0.05
+    closure: float = 0.2
     sparsity: float = 0.05
-    steadiness: float = 0.1
+    steadiness: float = 1.0
     perceptual: float = 0.05
 
 
@@ -66,7 +66,7 @@ class AnimatorConfig:
         renderers: folders of the stage ``renderer``, each of the name of its rig; without any there is no perceptual loss.
         features: folder in which what the encoder reads is kept.
         rigs: names or folders of the avatars; all shipped ones if empty.
-        network: control tokens, or the published residual MLP.
+        network: control tokens, the same with attention, or the published residual MLP.
         epochs: passes over the crops.
         batch: crops a step.
         rate: peak learning rate.
@@ -82,10 +82,10 @@ class AnimatorConfig:
     renderers: tuple[Path, ...] = ()
     features: Path = Path("data/features")
     rigs: tuple[str, ...] = ()
-    network: Literal["tokens", "mlp"] = "tokens"
-    epochs: int = 12
+    network: Literal["tokens", "attention", "mlp"] = "tokens"
+    epochs: int = 8
     batch: int = 256
-    rate: float = 2e-3
+    rate: float = 1e-3
     shares: Shares = SHARES
     seed: int = 0
     workers: int = 2
@@ -134,7 +134,7 @@ def _judge(config: AnimatorConfig, rigs: Sequence[Rig], features: Features) -> P
 
 def fit(
     config: AnimatorConfig, rigs: Sequence[Rig], features: Features, read: nn.Linear, perceptual: Perceptual | None = None
-) -> tuple[TokenAnimator | MlpAnimator, Avatars]:
+) -> tuple[Network, Avatars]:
     """The network and the avatars' codes and queries, trained on M features.
 
     Args:
@@ -149,7 +149,7 @@ def fit(
     """
     torch.manual_seed(config.seed)
     model, avatars = NETWORKS[config.network](features.feature.shape[1], CODE, QUERY), Avatars(rigs)
-    if isinstance(model, TokenAnimator):
+    if not isinstance(model, MlpAnimator):
         model.read.load_state_dict(read.state_dict())
     goals = {rig.name: goal(rig, features.arkit, features.mask) for rig in rigs}
     optimiser = torch.optim.AdamW([*model.parameters(), *avatars.parameters()], lr=config.rate, weight_decay=1e-2)

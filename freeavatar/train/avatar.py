@@ -15,7 +15,7 @@ from torch import Tensor
 
 from freeavatar.animator import FIELDS, FITTED, OPTIONAL, Fitted, write_fitted
 from freeavatar.errors import RigError, WeightsError
-from freeavatar.models.animator import NETWORKS, MlpAnimator, TokenAnimator
+from freeavatar.models.animator import NETWORKS, Network
 from freeavatar.network import WEIGHTS, read_config
 from freeavatar.progress import progress
 from freeavatar.rig import load_rig
@@ -40,9 +40,9 @@ class AvatarConfig:
     """
 
     animator: Path | None = None
-    steps: int = 400
+    steps: int = 200
     batch: int = 128
-    rate: float = 5e-3
+    rate: float = 1e-3
     seed: int = 0
 
 
@@ -53,14 +53,15 @@ class Summary:
     Attributes:
         rig: the avatar's name.
         controls: controls that the animator drives.
-        before, after: mean absolute error of controls away from rest, in shares of their ranges, on examples not fitted to.
+        before, after: mean absolute error on examples not fitted to, in shares of the controls' ranges, where the truth is away
+            from rest (``active``) and where it is not (``rest``); before, the network knows the avatar by its map alone.
         output: the file written.
     """
 
     rig: str
     controls: int
-    before: float
-    after: float
+    before: dict[str, float]
+    after: dict[str, float]
     output: str
 
 
@@ -80,7 +81,7 @@ def train(rig: Path, config: AvatarConfig) -> Summary:
     own = Avatars([avatar])
     rows = torch.arange(len(aim.wanted))
     judged, fitted = rows[rows % JUDGED == 0], rows[rows % JUDGED != 0]
-    before = _error(network, own, aim, examples["feature"], judged)
+    before = _errors(network, own, aim, examples["feature"], judged)
     optimiser = torch.optim.Adam(own.parameters(), lr=config.rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, total_steps=config.steps)
     shares = {name: share for name, share in vars(SHARES).items() if name in ("control", "asymmetry", "closure", "sparsity")}
@@ -91,14 +92,14 @@ def train(rig: Path, config: AvatarConfig) -> Summary:
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-    after = _error(network, own, aim, examples["feature"], judged)
+    after = _errors(network, own, aim, examples["feature"], judged)
     names = [avatar.controls[i].name for i in driven(avatar)]
     path = avatar.folder / FITTED
     write_fitted(path, Fitted(_array(own.codes[avatar.name]), dict(zip(names, _array(own.queries[avatar.name]), strict=True))), sha256)
     return Summary(avatar.name, len(names), before, after, str(path))
 
 
-def load(folder: Path) -> tuple[TokenAnimator | MlpAnimator, dict[str, Tensor], str]:
+def load(folder: Path) -> tuple[Network, dict[str, Tensor], str]:
     """The frozen network of a weights folder, its examples ``feature (M, F)`` and ``arkit (M, 52)``, -1 where unknown, and its sha256.
 
     Raises:
@@ -116,18 +117,21 @@ def load(folder: Path) -> tuple[TokenAnimator | MlpAnimator, dict[str, Tensor], 
     return network.eval().requires_grad_(False), {name: tensors[name] for name in ("feature", "arkit")}, config["sha256"]
 
 
-def _drive(network: TokenAnimator | MlpAnimator, own: Avatars, feature: Tensor) -> Tensor:
+def _drive(network: Network, own: Avatars, feature: Tensor) -> Tensor:
     (name,) = own.codes
     values: Tensor = network(feature, own.codes[name][None], own.queries[name])
     return values
 
 
 @torch.inference_mode()
-def _error(network: TokenAnimator | MlpAnimator, own: Avatars, aim: Goal, feature: Tensor, rows: Tensor) -> float:
-    wanted = aim.wanted[rows]
-    active = aim.known[rows] & ((wanted - aim.rest).abs() > REST)
+def _errors(network: Network, own: Avatars, aim: Goal, feature: Tensor, rows: Tensor) -> dict[str, float]:
+    wanted, known = aim.wanted[rows], aim.known[rows]
+    active = (wanted - aim.rest).abs() > REST
     error = (_drive(network, own, feature[rows]).clamp(0, 1) - wanted).abs()
-    return float(error[active].mean()) if active.any() else 0.0
+    return {
+        name: float(error[which].sum() / which.sum().clamp(min=1))
+        for name, which in (("active", known & active), ("rest", known & ~active))
+    }
 
 
 def _array(parameter: Tensor) -> "np.ndarray[Any, np.dtype[np.float32]]":

@@ -16,7 +16,7 @@ BETA: Final = 0.1
 """Where a control's loss turns from squares to absolute values: with less, what is seen dimly stays at rest; with more, rest trembles."""
 REST: Final = 0.05
 """A control that is nearer to its rest counts as resting, in shares of its range."""
-ACTIVE: Final = 4.0
+ACTIVE: Final = 6.0
 """How much more a control counts that does not rest."""
 SHUT: Final = 0.8
 """Blink from which an eye is closed."""
@@ -24,6 +24,8 @@ MET: Final = 0.06
 """Jaw opening, less what the lips close of it, below which lips meet."""
 _CLOSURES: Final = (({"eyeBlinkLeft": 1.0}, 1.0), ({"eyeBlinkRight": 1.0}, 1.0), ({"jawOpen": 1.0, "mouthClose": -1.0}, -1.0))
 """What closes as ARKit weights, and the direction in which it does."""
+_TELLING: Final = ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen")
+"""The weights that must be known to tell; lips that no weight closes part with the jaw."""
 
 
 def driven(rig: Rig) -> list[int]:
@@ -58,7 +60,7 @@ class Goal:
         rest: (N,) the controls at rest.
         pairs: (P, 2) columns of left and right.
         closures: (3, N) how far the controls close left eye, right eye and lips.
-        closed: (M, 3) bool, where those are closed.
+        closed, open: (M, 3) bool, where those are closed and where not.
     """
 
     wanted: Tensor
@@ -67,23 +69,26 @@ class Goal:
     pairs: Tensor
     closures: Tensor
     closed: Tensor
+    open: Tensor
 
     def losses(self, values: Tensor, rows: Tensor) -> dict[str, Tensor]:
         """The loss terms of values (B, N) predicted for the given rows (B,).
 
         ``control``: smooth L1 where the truth is known, moving controls weighted. ``asymmetry``: the same of left minus
-        right. ``closure``: what is missing to closed eyes and lips. ``sparsity``: how far resting controls move.
+        right. ``closure``: error of how far eyes and lips close, those that are closed and the others counting the same.
+        ``sparsity``: how far resting controls move.
         """
         wanted, known = self.wanted[rows], self.known[rows]
         resting = (wanted - self.rest).abs() <= REST
         error = F.smooth_l1_loss(values, wanted, beta=BETA, reduction="none")
+        gaps = ((values - wanted) @ self.closures.T).abs()
         left, right = self.pairs.T
         sides = F.smooth_l1_loss(values[:, left] - values[:, right], wanted[:, left] - wanted[:, right], beta=BETA, reduction="none")
         sided = known[:, left] & known[:, right] & ~(resting[:, left] & resting[:, right])
         return {
             "control": _mean(error, known * torch.where(resting, 1.0, ACTIVE)),
             "asymmetry": _mean(sides, sided),
-            "closure": _mean(F.relu((wanted - values) @ self.closures.T), self.closed[rows]),
+            "closure": _mean(gaps, self.closed[rows]) + _mean(gaps, self.open[rows]),
             "sparsity": _mean((values - self.rest).abs(), known & resting),
         }
 
@@ -101,10 +106,11 @@ def goal(rig: Rig, arkit: NDArray[np.float32], mask: NDArray[np.float32]) -> Goa
     rest = rig.normalise(rig.neutral())
     back = np.linalg.pinv(maps(rig).T)  # (N, 52): what controls show in terms of ARKit
     wanted, known = truth(rig, arkit, mask)
+    shut, told = closed(arkit), mask[:, [INDEX[name] for name in _TELLING]] > 0
     return Goal(
         wanted, known, torch.from_numpy(rest[columns]), torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2),
         torch.from_numpy(np.stack([sign * (back @ weights(shapes)) for shapes, sign in _CLOSURES]).astype(np.float32)),
-        torch.from_numpy(closed(arkit) & _all_known(mask)),
+        torch.from_numpy(shut & told), torch.from_numpy(~shut & told),
     )  # fmt: skip
 
 
@@ -112,10 +118,6 @@ def closed(arkit: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(M, 3) whether left eye, right eye and lips are closed, from ARKit weights (M, 52)."""
     lids = arkit[:, [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]] > SHUT
     return np.column_stack([lids, arkit[:, INDEX["jawOpen"]] - arkit[:, INDEX["mouthClose"]] < MET])
-
-
-def _all_known(mask: NDArray[np.floating]) -> NDArray[np.bool_]:
-    return np.column_stack([mask[:, [INDEX[name] for name in shapes]].all(1) for shapes, _ in _CLOSURES])
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -12,11 +12,15 @@ from freeavatar.train.triplets import MARGIN, MARGIN_ONE_CLASS, triplet_loss
 from freeavatar_renderer import comparisons, head_map
 
 WEIGHTS: Final = {
-    "movement": 2.0, "arkit": 0.6, "gaze": 1.0, "pose": 0.3, "align": 0.15, "confidence": 0.1, "metric": 0.3, "triplet": 1.2,
+    "movement": 2.0, "change": 2.0, "arkit": 0.6, "gaze": 1.0, "pose": 0.5, "align": 0.15, "confidence": 0.1, "metric": 0.3,
+    "triplet": 1.2,
 }  # fmt: skip
 """Weight of each loss term; every term but the last is about 1 for a prediction of the mean."""
 KINDS: Final = (*comparisons.KINDS, "other")
 """Kinds of triplets; ``other``: the negative shows an unrelated expression."""
+_BETA: Final = 0.2
+"""Where the error of an ARKit weight turns from squares to absolute values. With less, what is seen dimly is read as rest, the
+commonest value; with more, as its mean, and a face at rest is read as moving a little everywhere."""
 _CLEAR: Final = 0.7
 """A triplet takes part if by its labels the positive is nearer than this share of the distance to the negative, ..."""
 _VISIBLE: Final = 0.5
@@ -70,11 +74,12 @@ def losses(read: Readings, batch: dict[str, Tensor], space: MovementSpace) -> di
         return (per_sample * good).sum() / count
 
     # Half of the shapes rest in most pictures: moving ones weigh more.
-    shape_error = F.smooth_l1_loss(read.arkit, batch["arkit"], beta=0.1, reduction="none") * batch["mask"] * (1 + 3 * batch["arkit"])
+    shape_error = F.smooth_l1_loss(read.arkit, batch["arkit"], beta=_BETA, reduction="none") * batch["mask"] * (1 + 3 * batch["arkit"])
     pose_error = ((read.head_pose - batch["head_pose"]) / read.head_pose.new_tensor([0.25, 0.2, 0.1, 0.01, 0.01, 0.06])).square()
     align_error = ((read.align - batch["align"]) / read.align.new_tensor(JITTER)).square()
     return {
         "movement": mean(space.squared(read.movement - batch["movement"])),
+        "change": change(read.change - batch["movement"], batch["person"], good > 0, space),
         "arkit": mean(shape_error.sum(1) / batch["mask"].sum(1)) * 40,
         "gaze": mean(((read.gaze - batch["gaze"]) / 0.18).square().mean(1)),
         "pose": mean(pose_error.mean(1)),
@@ -83,6 +88,19 @@ def losses(read: Readings, batch: dict[str, Tensor], space: MovementSpace) -> di
         "metric": metric(read.embedding, batch["movement"] @ space.root, good > 0),
         "triplet": _triplets(read.embedding, batch, space),
     }
+
+
+def change(error: Tensor, person: Tensor, good: Tensor, space: MovementSpace) -> Tensor:
+    """Squared error of skin movement once each person's mean error is taken away.
+
+    Brows rest 2.5 mm higher or lower on one person than on another, four times as far as a typical expression moves them:
+    judged by a single picture alone, what they do would drown in where they are.
+    """
+    error, person = error[good], torch.unique(person[good], return_inverse=True)[1]
+    ones = F.one_hot(person).to(error.dtype)  # (B, P)
+    count = ones.sum(0)
+    left = error - (ones @ (ones.T @ error / count[:, None]))
+    return space.squared(left).sum() / (count - 1).clamp(min=0).sum().clamp(min=1)
 
 
 def metric(embedding: Tensor, movement: Tensor, good: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Crops with truth, as ``tools/render_dataset`` writes them, read back and jittered for training."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ class Shards:
 
     def __init__(self, folders: Sequence[Path], most: int | None = None) -> None:
         self.jpegs: list[Jpeg] = []
-        labels: dict[str, list[NDArray[Any]]] = {k: [] for k in (*_LABELS, "kind")}
+        labels: dict[str, list[NDArray[Any]]] = {k: [] for k in (*_LABELS, "kind", "person")}
         for folder in folders:
             paths = sorted(p for p in folder.glob("shard_*.npz") if ".tmp" not in p.name)[:most]
             if not paths:
@@ -56,6 +57,7 @@ class Shards:
                 for key, rows in labels.items():
                     rows.append(arrays[key])
         self.labels = {k: np.concatenate(v) for k, v in labels.items()}
+        self.labels["person"] = numbered(self.labels["person"])
         good = np.zeros(len(self.jpegs), bool)
         good[intact(self.jpegs, ", ".join(map(str, folders)))] = True
         self.whole = np.flatnonzero(good.reshape(-1, 4).all(1))
@@ -67,6 +69,14 @@ class Shards:
     def image(self, i: int) -> NDArray[np.uint8]:
         """(SIDE, SIDE, 3) RGB uint8 crop with margin."""
         return decode(self.jpegs[i])
+
+
+def numbered(names: NDArray[Any]) -> NDArray[np.int64]:
+    """(N,) a number for each person of each run of comparisons that two people share: a known face is invented anew for each pair."""
+    pairs = [frozenset(four) for four in names.reshape(-1, 4).tolist()]
+    run = np.cumsum([0, *(a != b for a, b in itertools.pairwise(pairs))])
+    keys = np.char.add(np.char.add(run.repeat(4).astype(str), " "), names.astype(str))
+    return np.asarray(np.unique(keys, return_inverse=True)[1], np.int64)
 
 
 def decode(jpeg: NDArray[np.uint8]) -> Image:
@@ -120,17 +130,19 @@ class Crops:
     """Batches of jittered, webcam-like crops, each a function of the seed, the process's rank and the step.
 
     Each batch holds ``image (B,3,S,S) uint8``, ``movement``, ``arkit``, ``mask``, ``gaze``, ``head_pose (B,6)``,
-    ``align (B,4)``, ``confidence (B,)`` and ``kind (B/4,2)`` (:mod:`freeavatar_renderer.comparisons`: rows come in
-    fours); where confidence is 0 the other labels mean nothing.
+    ``align (B,4)``, ``confidence (B,)``, ``person (B,)`` and ``kind (B/4,2)`` (:mod:`freeavatar_renderer.comparisons`:
+    rows come in fours); where confidence is 0 the other labels mean nothing.
     """
 
     def __init__(self, shards: Shards, size: int, batch: int, seed: int, augment: bool = True, rank: int = 0) -> None:
         self.shards, self.size, self.rows, self.seed, self.augment, self.rank = shards, size, batch, seed, augment, rank
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """The batch of a step: random comparisons."""
+        """The batch of a step: random comparisons, each with its neighbour, which mostly shows the same two people."""
         rng = np.random.default_rng([self.seed, self.rank, step])
-        return self.collect(self.shards.whole[rng.integers(0, len(self.shards.whole), self.rows // 4)], rng)
+        count, whole = self.rows // 4, self.shards.whole
+        places = rng.integers(0, len(whole), -(-count // 2))[:, None] + np.arange(2)
+        return self.collect(whole[places.ravel()[:count] % len(whole)], rng)
 
     def collect(self, comparisons: NDArray[np.integer], rng: np.random.Generator) -> dict[str, Tensor]:
         """The batch of the given comparisons."""
@@ -138,7 +150,7 @@ class Crops:
         items = [self._one(int(i), rng) for i in rows]
         batch = {k: torch.from_numpy(np.stack([item[k] for item in items])) for k in items[0]}
         batch["image"] = batch["image"].permute(0, 3, 1, 2).contiguous()
-        for key in ("movement", "arkit", "mask", "gaze"):
+        for key in ("movement", "arkit", "mask", "gaze", "person"):
             batch[key] = torch.from_numpy(self.shards.labels[key][rows])
         batch["kind"] = torch.from_numpy(self.shards.labels["kind"][comparisons])
         return batch

@@ -110,6 +110,7 @@ def _avatar(
         json: print the summary as JSON.
     """
     done = avatar.train(rig, config)
-    text = f"{done.rig}: {done.controls} controls, error away from rest {done.before:.3f} before, {done.after:.3f} after: {done.output}"
+    errors = ", ".join(f"{name} {done.before[name]:.3f} before, {done.after[name]:.3f} after" for name in done.before)
+    text = f"{done.rig}: {done.controls} controls; mean error where they move and where they rest: {errors}\n  {done.output}"
     print(jsonlib.dumps(asdict(done)) if json else text)
     return 0

@@ -79,7 +79,7 @@ def _average() -> _Average:
     # An open jaw takes the tongue down further than MakeHuman does, so that it does not fill the mouth.
     shapes[arkit.INDEX["jawOpen"], tongue, 1] -= 0.009 * tip * (1.5 - tip)
     # And people stick theirs out further.
-    shapes[arkit.INDEX["tongueOut"], tongue, 1:] += tip[:, None] ** 2 * (-0.006, 0.008)
+    shapes[arkit.INDEX["tongueOut"], tongue, 1:] += tip[:, None] ** 2 * (-0.009, 0.011)
     aside = np.interp(np.abs(points[:, 0]), [0, 0.012, 0.02], [0.5, 1, 2.2])
     seal = -_SEAL * (base.lips * aside)[:, None] * shapes[arkit.INDEX["jawOpen"]]
     points += seal

@@ -44,7 +44,7 @@ MOODS: Final[Mapping[str, Mapping[str, float]]] = {
     "bite": _both(mouthRollLower_=0.8, mouthRollUpper_=0.3),
     "doubt": {"browOuterUpLeft": 1.0, "browDownRight": 0.8, "mouthLeft": 0.5},
     "smirk": {"mouthSmileLeft": 0.9, "mouthDimpleLeft": 0.5, "cheekSquintLeft": 0.3},
-    "tongue": {"tongueOut": 1.0, "jawOpen": 0.35, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
+    "tongue": {"tongueOut": 1.0, "jawOpen": 0.45, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
 }
 SPEECH: Final[tuple[Mapping[str, float], ...]] = (
     _both(jawOpen_=0.7, mouthLowerDown=0.2),
@@ -167,7 +167,7 @@ def possible(weights: Floats, names: tuple[str, ...]) -> Floats:
     jaw = next((n for n in ("MouthOpen", "jawOpen") if n in names), None)
     if "tongueOut" in names and jaw and (tongue := float(weights[names.index("tongueOut")])) > 0:
         weights = weights.copy()
-        weights[names.index(jaw)] = max(weights[names.index(jaw)], 0.2 + 0.15 * tongue)
+        weights[names.index(jaw)] = max(weights[names.index(jaw)], 0.25 + 0.25 * tongue)
     return weights
 
 

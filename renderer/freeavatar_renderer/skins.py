@@ -91,10 +91,10 @@ def _graft(skin: Field, lender: Field, mask: Field) -> Field:
 
 def _move_brows(skin: Field, x: Field, y: Field, rng: np.random.Generator) -> Field:
     """Brows higher, lower, slanted, closer together: a smooth displacement that leaves the lids where they are."""
-    # About as much as people differ: with more, a network learns that a brow's height says nothing.
-    up = rng.normal(0, 2.0) * MILLIMETRE
+    # On top of the 2.5 mm by which these people's own brows differ: with more, a network learns that a brow's height says nothing.
+    up = rng.normal(0, 1.0) * MILLIMETRE
     side = np.abs(x) / 0.1
-    lift = up + (side - 1) * rng.normal(0, 1.2) * MILLIMETRE + np.sign(x) * rng.normal(0, 0.5) * MILLIMETRE
+    lift = up + (side - 1) * rng.normal(0, 0.8) * MILLIMETRE + np.sign(x) * rng.normal(0, 0.3) * MILLIMETRE
     # Nothing moves at the lids, whose place is expression; a brow cannot come lower than just above them.
     lift = np.maximum(lift, -7 * MILLIMETRE)
     height = np.where(y < _BROWS, _bump(_BROWS, 0.04, y), _bump(_BROWS, (_LIDS - _BROWS) / 2.6, y))

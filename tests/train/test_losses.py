@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from freeavatar.models.expression import Readings
-from freeavatar.train.losses import WEIGHTS, MovementSpace, clear_triplets, losses
+from freeavatar.train.losses import WEIGHTS, MovementSpace, change, clear_triplets, losses
 from freeavatar_renderer import head_map
 
 
@@ -24,6 +24,7 @@ def _batch(movement: torch.Tensor) -> dict[str, torch.Tensor]:
     return {
         "movement": movement, "arkit": torch.full((n, 52), 0.3), "mask": torch.ones(n, 52), "gaze": torch.zeros(n, 2),
         "head_pose": torch.zeros(n, 6), "align": torch.zeros(n, 4), "confidence": torch.ones(n), "kind": torch.zeros(n // 4, 2),
+        "person": torch.arange(n) // 8,
     }  # fmt: skip
 
 
@@ -31,7 +32,7 @@ def _readings(movement: torch.Tensor, embedding: torch.Tensor) -> Readings:
     n = len(movement)
     return Readings(
         feature=torch.zeros(n, 8), embedding=embedding, arkit=torch.full((n, 52), 0.3), gaze=torch.zeros(n, 2), head_pose=torch.zeros(n, 6),
-        confidence=torch.ones(n), align=torch.zeros(n, 4), movement=movement, emotion=torch.zeros(n, 8),
+        confidence=torch.ones(n), align=torch.zeros(n, 4), movement=movement, change=movement, emotion=torch.zeros(n, 8),
     )  # fmt: skip
 
 
@@ -48,8 +49,8 @@ def test_a_perfect_reading_costs_nothing_and_the_mean_costs_one(movement: torch.
     perfect = losses(_readings(movement, embedding), batch, space)
     guess = losses(_readings(movement.mean(0).expand_as(movement), embedding), batch, space)
     assert set(perfect) == set(WEIGHTS)
-    assert {k: v.item() for k, v in perfect.items() if k in ("movement", "arkit", "gaze", "pose", "align")} == pytest.approx(
-        {"movement": 0, "arkit": 0, "gaze": 0, "pose": 0, "align": 0}, abs=1e-6
+    assert {k: v.item() for k, v in perfect.items() if k in ("movement", "change", "arkit", "gaze", "pose", "align")} == pytest.approx(
+        dict.fromkeys(("movement", "change", "arkit", "gaze", "pose", "align"), 0), abs=1e-6
     )
     assert guess["movement"].item() == pytest.approx(1, abs=1e-3)
 
@@ -86,3 +87,13 @@ def test_the_triplet_term_falls_when_the_positive_comes_near(movement: torch.Ten
     wrong = losses(_readings(batch["movement"], torch.stack([e[0], e[1], e[0], e[2]])), batch, space)["triplet"]
     assert near.item() == 0
     assert wrong.item() > 1
+
+
+def test_a_persons_own_offset_is_no_error_of_change(movement: torch.Tensor) -> None:
+    space, people, good = MovementSpace(movement), torch.arange(len(movement)) // 8, torch.ones(len(movement)) > 0
+    offsets = torch.randn(int(people.max()) + 1, movement.shape[1])[people]
+    assert change(offsets, people, good, space).item() == pytest.approx(0, abs=1e-4)
+    assert change(offsets, people.roll(1), good, space).item() > 0.1
+    # Predicting that nobody moves costs as much as the deviation of all expressions, however few pictures a person has.
+    assert change(movement, people, good, space).item() == pytest.approx(1, abs=0.1)
+    assert change(movement, torch.arange(len(movement)), good, space).item() == 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from freeavatar.face.alignment import displacement
 from freeavatar.face.pose import CROP_FIELD_OF_VIEW
 from freeavatar.train import webcam
-from freeavatar.train.shards import jittered_pose
+from freeavatar.train.shards import jittered_pose, numbered
 
 small = st.floats(-0.2, 0.2)
 
@@ -51,3 +51,13 @@ def test_a_bent_picture_is_nearly_the_same_and_symmetric_bends_prevail() -> None
     assert 0.3 < np.abs(field).mean() < 3  # pixels
     down = field[..., 1]
     assert np.abs(down + down[:, :, ::-1]).mean() > 2 * np.abs(down - down[:, :, ::-1]).mean()
+
+
+def test_a_known_face_is_somebody_else_in_every_pair_of_people() -> None:
+    a, b, c = "ann", "bob", "cid"
+    names = np.array([a, b, a, b, b, a, b, b, a, c, a, a])
+    numbers = numbered(names)
+    assert numbers[0] == numbers[2] == numbers[5]  # the same pair, changing places
+    assert numbers[1] == numbers[3] == numbers[4]
+    assert numbers[8] not in numbers[:8]  # another pair: an Ann invented anew
+    assert len(set(numbers.tolist())) == 4

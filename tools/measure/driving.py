@@ -165,7 +165,7 @@ def closures(weights: Array, truth: Array, mask: Array) -> dict[str, float | Non
     }
     meet, apart, line = LIPS
     gap, guess = (of(table, ("jawOpen",))[:, 0] - of(table, ("mouthClose",))[:, 0] for table in (truth, weights))
-    plain = ((gap < meet) | (gap > apart)) & of(mask, ("jawOpen", "mouthClose")).all(1)
+    plain = ((gap < meet) | (gap > apart)) & of(mask, ("jawOpen",)).all(1)
     return result | {"lips meet": f1((guess < line)[plain], (gap < meet)[plain])}
 
 
