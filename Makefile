@@ -56,7 +56,7 @@ wheel: $(VENV)/.dev
 train-all: $(VENV)/.dev
 	$(BIN)/python tools/render_dataset.py $(TRAIN_OUT)/train --images $(TRAIN_IMAGES)
 	$(BIN)/python tools/render_dataset.py $(TRAIN_OUT)/held_out --images $$(( $(TRAIN_IMAGES) / 30 )) --seed 2 --people held_out
-	[ -f $(TRAIN_OUT)/real.npz ] || $(BIN)/python tools/weak_labels.py $(TRAIN_OUT)/real.npz --images $(TRAIN_IMAGES)
+	[ -f $(TRAIN_OUT)/real.npz ] || $(BIN)/python tools/weak_labels.py $(TRAIN_OUT)/real.npz --images $$(( $(TRAIN_IMAGES) + 1500 ))
 	$(BIN)/freeavatar train expression --data $(TRAIN_OUT)/train --real $(TRAIN_OUT)/real.npz --out $(TRAIN_OUT)/encoder \
 		--steps $(TRAIN_STEPS) --rate 8e-4 --held-out $(TRAIN_OUT)/held_out --weights $(TRAIN_WEIGHTS)/encoder
 	for rig in $(TRAIN_SEEN); do $(BIN)/freeavatar train renderer $$rig --out $(TRAIN_OUT)/renderer/$$rig \

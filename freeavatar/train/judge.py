@@ -1,5 +1,6 @@
 """Scores of a trained encoder on people it has never seen: synthetic ones held out, and real ones kept for selection."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,8 +54,15 @@ def judge(model: ExpressionEncoder, folders: Sequence[Path], most: int | None = 
 
 @torch.inference_mode()
 def judge_real(model: ExpressionEncoder, path: Path) -> dict[str, float]:
-    """Two-sided accuracy of emotion triplets on the real people kept for selection, with its 95 % interval over persons."""
+    """Two-sided accuracy of emotion triplets on the real people kept for selection, with its 95 % interval over persons.
+
+    Empty if there are too few of them.
+    """
     faces = RealFaces(path, model.size, 1, 0, people="selection")
     embedding = torch.cat([model(faces.straight(i, i + 64).float()).embedding for i in range(0, len(faces), 64)])
-    score = emotion_score(embedding.numpy(), faces.labels, faces.persons)
+    try:
+        score = emotion_score(embedding.numpy(), faces.labels, faces.persons)
+    except ValueError as error:  # what was trained is worth keeping all the same
+        print(f"{path}: not scored by emotion: {error}", file=sys.stderr)
+        return {}
     return {"emotion_triplets": score.accuracy, "emotion_triplets_low": score.low, "emotion_triplets_high": score.high}
