@@ -15,7 +15,7 @@ from freeavatar.errors import WeightsError
 from freeavatar.network import WEIGHTS, check_graph, open_session, read_config
 from freeavatar.output import replacing
 from freeavatar.providers import CPU
-from freeavatar.rig import ANIMATOR, Rig
+from freeavatar.rig import Rig
 from freeavatar.tensors import read_tensors
 from freeavatar.types import Expression, RigFrame, Vector
 
@@ -125,7 +125,7 @@ class Animator:
             values = rig.from_arkit(expression.arkit)
         else:
             unit = rig.normalise(rig.neutral())
-            unit[_driven(rig)] = self._session.run(None, feed | {"feature": expression.feature[None]})[0][0]
+            unit[rig.driven] = self._session.run(None, feed | {"feature": expression.feature[None]})[0][0]
             values = rig.denormalise(unit.clip(0, 1))
         return RigFrame(
             rig=rig.name,
@@ -141,17 +141,13 @@ class Animator:
 
     def _feed(self, rig: Rig) -> dict[str, NDArray[np.float32]] | None:
         """``code (1, K)`` and ``queries (N, Q)`` of the rig's animator-driven controls; None where one of them is unknown."""
-        wanted = tuple(rig.controls[i].name for i in _driven(rig))
+        wanted = tuple(rig.controls[i].name for i in rig.driven)
         if (key := (rig.name, rig.folder, wanted)) not in self._feeds:
             path = rig.folder / FITTED
             own = read_fitted(path, self.sha256, *self._sizes) if path.is_file() else self._known.get(rig.name)
             queries = own.stack(wanted) if own else None
             self._feeds[key] = {"code": own.code[None], "queries": queries} if own and queries is not None else None
         return self._feeds[key]
-
-
-def _driven(rig: Rig) -> list[int]:
-    return [i for i, control in enumerate(rig.controls) if control.source == ANIMATOR]
 
 
 def write_fitted(path: Path, fitted: Fitted, sha256: str) -> None:

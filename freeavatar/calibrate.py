@@ -21,7 +21,7 @@ from freeavatar.interrupt import stop_on
 from freeavatar.pacing import SystemClock, attended, until
 from freeavatar.pipeline import load_models
 from freeavatar.profiles import DEFAULT_USER, Neutral, Profile, load_profile, profile_path, save_profile
-from freeavatar.rig import ANIMATOR, Rig, load_rig
+from freeavatar.rig import Rig, load_rig
 from freeavatar.slots import newest
 from freeavatar.sources import Source, open_source
 from freeavatar.types import Expression, FaceCrop, Frame
@@ -128,8 +128,7 @@ def widen(profile: Profile, neutral: Neutral, rigs: Sequence[Rig], animator: Ani
             gains = measure_range([row.arkit for row in rows], arkit.NAMES, np.ones(len(arkit.NAMES), np.float32))
             gains = {name: gain for name, gain in gains.items() if name not in arkit.EYE_LOOK}
             shapes, count = with_gains(shapes, gains), len(gains)
-        driven = [i for i, control in enumerate(rig.controls) if control.source == ANIMATOR]
-        gains = measure_range([row.values[driven] for row in rows], [rig.names[i] for i in driven], rig.maximum[driven])
+        gains = measure_range([row.values[rig.driven] for row in rows], [rig.names[i] for i in rig.driven], rig.maximum[rig.driven])
         avatars[rig.name] = with_gains(avatars.get(rig.name, {}), gains)
         count += len(gains)
     return replace(profile, arkit=shapes, avatars=avatars), count

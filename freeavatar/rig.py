@@ -134,6 +134,11 @@ class Rig:
         return tuple(control.name for control in self.controls)
 
     @cached_property
+    def driven(self) -> list[int]:
+        """Indices of the controls that the animator drives; the others follow the head and the gaze."""
+        return [i for i, control in enumerate(self.controls) if control.source == ANIMATOR]
+
+    @cached_property
     def minimum(self) -> Vector:
         """(N,) lower ends of the ranges."""
         return np.array([c.minimum for c in self.controls], np.float32)

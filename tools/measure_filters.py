@@ -27,7 +27,7 @@ from freeavatar.filters import PRESETS, RigFilter, Smoothing
 from freeavatar.follower import Follower
 from freeavatar.output import replacing
 from freeavatar.pipeline import load_models
-from freeavatar.rig import ANIMATOR, Rig, load_rig
+from freeavatar.rig import Rig, load_rig
 from freeavatar.sources import open_source
 from freeavatar.types import Frame, RigFrame
 
@@ -111,7 +111,7 @@ def figures(readings: Readings, rigs: Sequence[Rig], smoothing: Smoothing | None
             worst["head"].append(float(np.degrees([row.head_pose[:3] for row in shown]).std(0).max()))
         seen, shown = readings.clip[rig.name], smoothed(rig, readings.clip[rig.name], smoothing)
         before, after = controls(rig, seen), controls(rig, shown)
-        regions = [control.region for control in rig.controls if control.source == ANIMATOR]
+        regions = [rig.controls[i].region for i in rig.driven]
         for name, parts in REGIONS.items():
             columns = [i for i, region in enumerate(regions) if region in parts and np.ptp(before[:, i]) > MOVES]
             lags[name] += [lag(before[:, i], after[:, i]) for i in columns]
@@ -136,8 +136,7 @@ def smoothed(rig: Rig, rows: Sequence[RigFrame], smoothing: Smoothing | None) ->
 
 def controls(rig: Rig, rows: Sequence[RigFrame]) -> NDArray[np.float32]:
     """(T, N) values of the controls that the animator drives, as shares of their ranges."""
-    driven = [i for i, control in enumerate(rig.controls) if control.source == ANIMATOR]
-    return rig.normalise(np.stack([row.values for row in rows]))[:, driven]
+    return rig.normalise(np.stack([row.values for row in rows]))[:, rig.driven]
 
 
 def lag(before: NDArray[np.floating], after: NDArray[np.floating]) -> float:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from freeavatar.errors import FreeAvatarError, RigError
 from freeavatar.models.animator import NETWORKS, MlpAnimator, Network
 from freeavatar.rig import Rig, list_rigs, load_rig
-from freeavatar.train.controls import Goal, driven, goal, maps, total, truth
+from freeavatar.train.controls import Goal, goal, maps, total, truth
 from freeavatar.train.export import load_weights, write_folder, write_onnx
 from freeavatar.train.features import Features, read_features
 from freeavatar.train.perceptual import Perceptual, load
@@ -104,7 +104,7 @@ class Avatars(nn.Module):
 
 
 def _queries(rig: Rig) -> Tensor:
-    known = np.column_stack([maps(rig), rig.normalise(rig.neutral())[driven(rig)]])
+    known = np.column_stack([maps(rig), rig.normalise(rig.neutral())[rig.driven]])
     return torch.cat([torch.from_numpy(known), torch.randn(len(known), QUERY - known.shape[1]) * 0.1], 1)
 
 
@@ -235,7 +235,7 @@ def export_animator(model: nn.Module, avatars: Avatars, rigs: Sequence[Rig], fea
             "format": 1, "encoder_sha256": encoder["sha256"], "feature_version": encoder["feature_version"],
             "feature_size": encoder["feature_size"], "code_size": CODE, "query_size": QUERY, "network": config.network,
             "examples": min(EXAMPLES, len(features)),
-            "rigs": {r.name: [r.controls[i].name for i in driven(r)] for r in rigs},
+            "rigs": {r.name: [r.controls[i].name for i in r.driven] for r in rigs},
         }  # fmt: skip
 
     write_folder(config.out, fill)

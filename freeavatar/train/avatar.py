@@ -21,7 +21,7 @@ from freeavatar.progress import progress
 from freeavatar.rig import load_rig
 from freeavatar.tensors import read_tensors
 from freeavatar.train.animator import EXAMPLES, SHARES, Avatars
-from freeavatar.train.controls import REST, Goal, driven, goal, total
+from freeavatar.train.controls import REST, Goal, goal, total
 
 JUDGED: Final = 10
 """Every so many-th example is not fitted to, but judged by."""
@@ -74,7 +74,7 @@ def train(rig: Path, config: AvatarConfig) -> Summary:
     """
     torch.manual_seed(config.seed)
     avatar = load_rig(rig)
-    if not any(avatar.controls[i].arkit for i in driven(avatar)):
+    if not any(avatar.controls[i].arkit for i in avatar.driven):
         raise RigError(f"{avatar.name}: none of its controls has an arkit map; add one to its rig.toml, there is nothing to learn from")
     network, examples, sha256 = load(config.animator or WEIGHTS / "animator")
     aim = goal(avatar, examples["arkit"].clip(min=0).numpy(), (examples["arkit"] >= 0).float().numpy())
@@ -93,7 +93,7 @@ def train(rig: Path, config: AvatarConfig) -> Summary:
         optimiser.step()
         schedule.step()
     after = _errors(network, own, aim, examples["feature"], judged)
-    names = [avatar.controls[i].name for i in driven(avatar)]
+    names = [avatar.controls[i].name for i in avatar.driven]
     path = avatar.folder / FITTED
     write_fitted(path, Fitted(_array(own.codes[avatar.name]), dict(zip(names, _array(own.queries[avatar.name]), strict=True))), sha256)
     return Summary(avatar.name, len(names), before, after, str(path))

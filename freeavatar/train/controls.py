@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from freeavatar.arkit import INDEX, weights
-from freeavatar.rig import ANIMATOR, Rig
+from freeavatar.rig import Rig
 
 BETA: Final = 0.1
 """Where a control's loss turns from squares to absolute values: with less, what is seen dimly stays at rest; with more, rest trembles."""
@@ -28,14 +28,9 @@ _TELLING: Final = ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen")
 """The weights that must be known to tell; lips that no weight closes part with the jaw."""
 
 
-def driven(rig: Rig) -> list[int]:
-    """Indices of the controls that the animator drives."""
-    return [i for i, control in enumerate(rig.controls) if control.source == ANIMATOR]
-
-
 def maps(rig: Rig) -> NDArray[np.float32]:
     """(N, 52) by how much ARKit weights move the driven controls, in shares of their ranges."""
-    columns = driven(rig)
+    columns = rig.driven
     ranges = (rig.maximum - rig.minimum)[columns, None]
     return np.asarray(np.stack([weights(rig.controls[i].arkit) for i in columns]) / ranges, np.float32)
 
@@ -45,7 +40,7 @@ def truth(rig: Rig, arkit: NDArray[np.floating], mask: NDArray[np.floating]) -> 
 
     A control is known from a person if the head family can express every shape behind it; one with no shape behind it rests.
     """
-    values = rig.normalise(rig.from_arkit(arkit))[:, driven(rig)]
+    values = rig.normalise(rig.from_arkit(arkit))[:, rig.driven]
     known = (1 - mask) @ (maps(rig) != 0).T == 0  # no missing shape behind the control
     return torch.from_numpy(values), torch.from_numpy(known)
 
@@ -101,7 +96,7 @@ def goal(rig: Rig, arkit: NDArray[np.float32], mask: NDArray[np.float32]) -> Goa
         arkit: (M, 52) true ARKit weights.
         mask: (M, 52) 1 where they are known.
     """
-    columns, place = driven(rig), {rig.controls[i].name: n for n, i in enumerate(driven(rig))}
+    columns, place = rig.driven, {rig.controls[i].name: n for n, i in enumerate(rig.driven)}
     pairs = [(n, place[m]) for name, n in place.items() if (m := rig.controls[columns[n]].mirror) in place and n < place[m]]
     rest = rig.normalise(rig.neutral())
     back = np.linalg.pinv(maps(rig).T)  # (N, 52): what controls show in terms of ARKit

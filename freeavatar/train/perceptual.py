@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from freeavatar.models.expression import ExpressionEncoder
-from freeavatar.rig import ANIMATOR, Rig, load_rig
+from freeavatar.rig import Rig, load_rig
 from freeavatar.train.avatar_pictures import Painter, as_tensor
 from freeavatar.train.export import load_weights
 from freeavatar.train.renderer import frozen, load_trained, look
@@ -65,7 +65,7 @@ class Avatar:
     def __init__(self, rig: Rig, renderer: Renderer, encoder: ExpressionEncoder, values: Tensor) -> None:
         self.rig = rig
         self.renderer, self.encoder = renderer.eval().requires_grad_(False), frozen(encoder)
-        self._driven = torch.tensor([i for i, control in enumerate(rig.controls) if control.source == ANIMATOR])
+        self._driven = torch.tensor(rig.driven)
         self._rest = torch.from_numpy(rig.normalise(rig.neutral()))
         with torch.no_grad():
             self.domain = Domain.of(torch.cat([self.read(part) for part in torch.split(values, _READ)]))

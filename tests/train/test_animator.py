@@ -20,7 +20,7 @@ from freeavatar.models.animator import NETWORKS
 from freeavatar.models.expression import ExpressionEncoder
 from freeavatar.rig import Rig, list_rigs, load_rig
 from freeavatar.train import animator, avatar
-from freeavatar.train.controls import closed, driven, goal, truth
+from freeavatar.train.controls import closed, goal, truth
 from freeavatar.train.export import export_encoder
 from freeavatar.train.features import Features, read_features
 from freeavatar.train.pictures import SIDE
@@ -112,7 +112,7 @@ def test_control_tokens_start_from_the_read_out_through_the_rigs_map(kind: str, 
     with torch.inference_mode():
         values = model(features.feature, avatars.codes["robot"][None], avatars.queries["robot"]).clamp(0, 1)
         weights52 = torch.sigmoid(read(features.feature)).numpy()
-    expected = rigs[0].normalise(rigs[0].from_arkit(weights52))[:, driven(rigs[0])]
+    expected = rigs[0].normalise(rigs[0].from_arkit(weights52))[:, rigs[0].driven]
     np.testing.assert_allclose(values, expected, atol=1e-4)
 
 
@@ -157,7 +157,7 @@ def test_the_perceptual_loss_alone_trains_and_looks_at_one_judged_avatar_a_step(
 def test_a_masked_shape_is_not_taken_for_truth() -> None:
     rig = load_rig("human")
     shapes, mask = np.ones((2, 52), np.float32), np.ones((2, 52), np.float32)
-    column = [rig.controls[i].name for i in driven(rig)].index("mouthClose")
+    column = [rig.controls[i].name for i in rig.driven].index("mouthClose")
     mask[1, INDEX["mouthClose"]] = 0
     values, known = truth(rig, shapes, mask)
     assert values[0, column] == 1 and known[:, column].tolist() == [True, False]
@@ -165,7 +165,7 @@ def test_a_masked_shape_is_not_taken_for_truth() -> None:
 
 def test_a_control_without_a_map_is_to_rest() -> None:
     rig = load_rig("anime")
-    column = [rig.controls[i].name for i in driven(rig)].index("blink")
+    column = [rig.controls[i].name for i in rig.driven].index("blink")
     values, known = truth(rig, np.ones((1, 52), np.float32), np.ones((1, 52), np.float32))
     assert values[0, column] == 0 and known[0, column]
 
@@ -173,7 +173,7 @@ def test_a_control_without_a_map_is_to_rest() -> None:
 def test_each_loss_sees_what_it_is_named_after(rig: Rig) -> None:
     shapes = np.stack([weights({"mouthSmileLeft": 0.6}), weights({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}), weights({})])
     aim = goal(rig, shapes, np.ones_like(shapes))
-    names = [rig.controls[i].name for i in driven(rig)]
+    names = [rig.controls[i].name for i in rig.driven]
 
     def terms(row: int, **values: float) -> dict[str, float]:
         wrong = aim.wanted[[row]].clone()
@@ -226,10 +226,10 @@ def test_the_network_that_fits_is_the_one_that_runs(trained: Path) -> None:
     robot = load_rig("robot")
     assert sha256 == loaded.sha256
     known = loaded._known["robot"]
-    queries = torch.from_numpy(np.stack([known.queries[robot.controls[i].name] for i in driven(robot)]))
+    queries = torch.from_numpy(np.stack([known.queries[robot.controls[i].name] for i in robot.driven]))
     with torch.inference_mode():
         values = network(examples["feature"][:1], torch.from_numpy(known.code)[None], queries).clamp(0, 1)[0]
-    row = robot.normalise(loaded.animate(face(examples["feature"][0].numpy()), robot).values)[driven(robot)]
+    row = robot.normalise(loaded.animate(face(examples["feature"][0].numpy()), robot).values)[robot.driven]
     np.testing.assert_allclose(row, values, atol=1e-5)
 
 

@@ -15,7 +15,7 @@ from freeavatar import arkit
 from freeavatar.animator import Animator
 from freeavatar.calibration import Calibrator
 from freeavatar.profiles import Neutral, Profile
-from freeavatar.rig import ANIMATOR, Rig
+from freeavatar.rig import Rig
 from freeavatar.types import Expression
 
 from . import metrics
@@ -75,7 +75,7 @@ def expressions(people: Faces) -> Iterator[Expression]:
 
 def columns(rig: Rig) -> list[int]:
     """Indices of the controls that the animator drives and whose truth ARKit weights can tell."""
-    return [i for i, control in enumerate(rig.controls) if control.source == ANIMATOR and control.arkit]
+    return [i for i in rig.driven if rig.controls[i].arkit]
 
 
 def driven(people: Faces, rig: Rig, animator: Animator) -> dict[str, Array]:
