@@ -8,9 +8,6 @@ with the lines <!-- benchmark details --> and <!-- end --> it writes only betwee
 """
 
 import argparse
-import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -20,21 +17,15 @@ import numpy as np
 from freeavatar.animator import Animator
 from freeavatar.demo import CLIP
 from freeavatar.encoder import Encoder
-from freeavatar.errors import FreeAvatarError
 from freeavatar.face import FaceTracker
-from freeavatar.output import replacing
 from freeavatar.rig import Rig, list_rigs, load_rig
 from freeavatar.sources import open_source
 from freeavatar.types import Frame
-from measure import driving
-from measure.bench import Bench
+from measure import command, driving
 from measure.driving import WAYS, Faces
-from measure.parallel import SINGLE_THREADED
-from measure.pictures import QUICK, Size
-from measure.tables import Line, Row, Table, insert, summary
+from measure.tables import Line, Row, Table, summary
 from measure_filters import HELD, RATE, SECONDS, SIGMA
 
-DATA: Final = Path(__file__).parents[1] / "data"
 TRUTH: Final = Path(__file__).parents[1] / "tests" / "data" / "demo_truth.npz"
 MAIN: Final = "human"
 """The avatar whose controls are ARKit's."""
@@ -153,8 +144,7 @@ def run(args: argparse.Namespace) -> None:
     encoder, animator = Encoder.load(args.weights, threads=1), Animator.load(args.animator)
     animator.check_encoder(encoder)
     rigs = [load_rig(name) for name in (*list_rigs(), *args.rig)]
-    folder = args.images_cache or DATA / f"benchmark_{args.seed}{'_quick' if args.quick else ''}"
-    bench = Bench(QUICK if args.quick else Size(), args.seed, folder, DATA, args.weights, args.workers)
+    bench = command.opened(args)
     people, probed, compared = (bench.rows(name) for name in ("people", "held_out", "compared"))
     tables = {
         "controls": controls(driving.faces(people), animator, rigs),
@@ -165,34 +155,18 @@ def run(args: argparse.Namespace) -> None:
     text = "\n".join([summary(list(tables.values())), *(table.markdown() for table in tables.values())])
     print(text)
     if args.markdown:
-        old = args.markdown.read_text(encoding="utf-8") if args.markdown.is_file() else ""
-        whole = insert(old, {"details": text}) if "<!-- benchmark " in old else f"# How well avatars are driven\n\n{text}"
-        with replacing(args.markdown) as temporary:
-            temporary.write_text(whole, encoding="utf-8")
+        command.write_markdown(args.markdown, {"details": text}, f"# How well avatars are driven\n\n{text}")
     if args.json:
         head = {"encoder": encoder.name, "encoder_sha256": encoder.sha256, "animator_sha256": animator.sha256, "quick": args.quick}
-        document = head | {name: table.plain() for name, table in tables.items()}
-        with replacing(args.json) as temporary:
-            temporary.write_text(json.dumps(document, indent=1, default=float) + "\n", encoding="utf-8")
+        command.write_json(args.json, head | {name: table.plain() for name, table in tables.items()})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command.options(__doc__ or "")
     parser.add_argument("--animator", type=Path, help="the animator's folder (default: the shipped one)")
-    parser.add_argument("--weights", type=Path, help="its encoder's folder (default: the shipped one)")
     parser.add_argument("--rig", type=Path, nargs="+", default=[], metavar="DIR", help="further avatars, such as one that was fitted")
     parser.add_argument("--markdown", type=Path, metavar="OUT")
-    parser.add_argument("--json", type=Path, metavar="OUT")
-    parser.add_argument("--images-cache", type=Path, metavar="DIR")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=31)
-    parser.add_argument("--quick", action="store_true", help="a tiny run that only shows that everything works")
-    args = parser.parse_args()
-    os.environ.update({name: os.environ.get(name, threads) for name, threads in SINGLE_THREADED.items()})
-    try:
-        run(args)
-    except FreeAvatarError as error:
-        sys.exit(f"error: {error}")
+    command.main(run, parser)
 
 
 if __name__ == "__main__":
