@@ -1,5 +1,9 @@
-"""From a trained network to the folder that ships: config.json, model.onnx, fp16 model.safetensors; and back."""
+"""From a trained network to the folder that ships: config.json, model.onnx, fp16 model.safetensors; and back.
 
+What ships is the network as rounded to 16 bits: every file of the folder holds, or is quantised from, the same numbers.
+"""
+
+import copy
 import hashlib
 import json
 import os
@@ -20,7 +24,7 @@ from freeavatar.face.alignment import TEMPLATE
 from freeavatar.models.expression import OUTPUTS, ExpressionEncoder
 from freeavatar.network import PRECISIONS, read_config
 from freeavatar.tensors import read_tensors
-from freeavatar.train.quantise import Difference, quantise
+from freeavatar.train.quantise import Difference, quantise, store_half
 
 PARITY: Final = 1e-4
 """Largest difference allowed between an output of the float graph and the network's, relative to the output's largest value.
@@ -51,8 +55,19 @@ def write_onnx(
     inputs: Sequence[str],
     outputs: Sequence[str],
     axes: Mapping[str, Mapping[int, str]],
+    folded: bool = False,
 ) -> None:
     """Export a graph and check it against ONNX Runtime.
+
+    Args:
+        graph: the network.
+        example: its inputs, batches of two or more.
+        path: file to write.
+        inputs: names of the inputs.
+        outputs: names of the outputs.
+        axes: names of the free axes, by input or output and number.
+        folded: batch normalisations become one with the convolutions before them, as quantisation wants them; otherwise
+            tensors stay the network's own, and large ones that 16 bits hold exactly are stored so.
 
     Raises:
         WeightsError: the exported graph differs by more than :data:`PARITY`.
@@ -63,7 +78,10 @@ def write_onnx(
     torch.onnx.export(
         graph, tuple(example), str(path), input_names=list(inputs), output_names=list(outputs),
         dynamic_axes={k: dict(v) for k, v in axes.items()}, opset_version=17, dynamo=False,
+        training=torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE, do_constant_folding=folded,
     )  # fmt: skip
+    if not folded:
+        store_half(path)
     with torch.inference_mode():
         expected = graph(*example)
     expected = expected if isinstance(expected, tuple) else (expected,)
@@ -113,7 +131,7 @@ def export_encoder(
     unless told otherwise, and the other one as ``model_<precision>.onnx``.
 
     Args:
-        model: trained, in evaluation mode.
+        model: trained, in evaluation mode; stays as it is.
         size: side of its crop in pixels.
         folder: such as ``freeavatar/weights/encoder``.
         name: what the weights call themselves.
@@ -126,7 +144,8 @@ def export_encoder(
         What quantisation changes, given calibration crops.
 
     Raises:
-        WeightsError: no such precision, a graph that differs from the network, or an int8 graph that reads other expressions.
+        WeightsError: no such precision, a weight that 16 bits do not hold, a graph that differs from the network, or an int8
+            graph that reads other expressions.
     """
     from safetensors.torch import save_file
 
@@ -134,6 +153,7 @@ def export_encoder(
         raise WeightsError(f"cannot export at precision {precision!r}; expected float32, or int8 with crops to calibrate on")
     if architecture is not None and _shapes(architecture) != {name: tuple(value.shape) for name, value in _learnt(model).items()}:
         raise WeightsError(f"the encoder {name} was not built from the architecture {architecture!r:.160}; export with its own")
+    rounded = _rounded(model)
     difference = None
 
     def fill(place: Path) -> dict[str, object]:
@@ -141,13 +161,14 @@ def export_encoder(
         graph, other = place / "model.onnx", place / "model_int8.onnx"
         example = torch.rand(2, 3, size, size) * 255
         axes = {key: {0: "batch"} for key in ("image", *OUTPUTS)}
-        write_onnx(_EncoderGraph(model), [example], graph, ["image"], OUTPUTS, axes)
+        write_onnx(_EncoderGraph(rounded), [example], graph, ["image"], OUTPUTS, axes)
         if calibration is not None:
-            difference = quantise(graph, calibration, other)
+            write_onnx(_EncoderGraph(rounded), [example], other, ["image"], OUTPUTS, axes, folded=True)
+            difference = quantise(other, calibration, other)
         if precision == "int8":
             graph.rename(place / "model_float32.onnx")
             other.rename(graph)
-        save_file(_half(model), place / "model.safetensors")
+        save_file(_half(rounded), place / "model.safetensors")
         config = {
             "format": 1, "name": name, "size": size, "crop_template": TEMPLATE, "feature_version": 1,
             "feature_size": model.to_feature.out_features, "embedding_size": model.to_embedding.out_features,
@@ -184,19 +205,6 @@ def load_weights(folder: Path) -> ExpressionEncoder:
     return model
 
 
-def check_exported(model: ExpressionEncoder, folder: Path) -> None:
-    """Refuse a weights folder that was not exported from the model: its hash would vouch for other features.
-
-    Raises:
-        WeightsError: a tensor of the folder is not the model's.
-    """
-    wanted = _half(model)
-    found = read_tensors(folder / "model.safetensors", {name: tuple(value.shape) for name, value in wanted.items()})
-    for name, value in wanted.items():
-        if not np.array_equal(value.float().numpy(), found[name]):
-            raise WeightsError(f"{folder}: was not exported from this encoder checkpoint ({name} differs); export it again")
-
-
 def _learnt(model: nn.Module) -> dict[str, Tensor]:
     """The tensors that a network needs to run; a batch normalisation's count of its steps is none of them."""
     return {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
@@ -206,6 +214,15 @@ def _shapes(architecture: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shapes of the tensors of an encoder that is not built."""
     with torch.device("meta"):
         return {name: tuple(value.shape) for name, value in _learnt(ExpressionEncoder(**architecture)).items()}
+
+
+def _rounded(model: ExpressionEncoder) -> ExpressionEncoder:
+    """A copy whose numbers are those that 16 bits hold."""
+    rounded = copy.deepcopy(model).half().float()
+    for name, value in _learnt(rounded).items():
+        if not torch.isfinite(value).all():
+            raise WeightsError(f"{name} holds numbers that 16 bits do not, beyond 65504 or not finite; train at a smaller rate")
+    return rounded
 
 
 def _half(model: nn.Module) -> dict[str, Tensor]:

@@ -3,11 +3,13 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -17,8 +19,8 @@ from torch import Tensor, nn
 from freeavatar.encoder import Encoder
 from freeavatar.errors import WeightsError
 from freeavatar.models.expression import ExpressionEncoder
-from freeavatar.train.export import check_exported, export_encoder, load_weights, write_onnx
-from freeavatar.train.quantise import Difference, compare, quantise
+from freeavatar.train.export import export_encoder, load_weights, write_onnx
+from freeavatar.train.quantise import Difference, compare, quantise, store_half
 from freeavatar.types import FaceCrop
 
 SIZE = 32
@@ -67,13 +69,56 @@ def face(image: NDArray[np.uint8]) -> FaceCrop:
     return FaceCrop(image, np.zeros((2, 3), np.float32), np.zeros((478, 3), np.float32), np.zeros(6, np.float32), 0.0, 0)
 
 
-def test_the_float_graph_gives_what_the_network_gives(model: ExpressionEncoder, exported: tuple[Path, Difference], crops: Any) -> None:
+def test_the_float_graph_gives_what_the_stored_network_gives(exported: tuple[Path, Difference], crops: Any) -> None:
     encoder = Encoder.load(exported[0], precision="float32")
     (read,) = encoder.encode([face(crops[0])])
     with torch.inference_mode():
-        expected = model(torch.from_numpy(crops[:1]).float())
+        expected = load_weights(exported[0])(torch.from_numpy(crops[:1]).float())
     for name in ("feature", "embedding", "gaze", "align"):
-        np.testing.assert_allclose(getattr(read, name), getattr(expected, name)[0], atol=1e-4)
+        np.testing.assert_allclose(getattr(read, name), getattr(expected, name)[0], atol=1e-5)
+
+
+def test_what_ships_is_the_network_rounded_and_the_network_stays(model: ExpressionEncoder, crops: Any, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    export_encoder(model, SIZE, tmp_path, "test", ARCHITECTURE)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    again = load_weights(tmp_path).state_dict()
+    assert all(torch.equal(again[name], value.half().float()) for name, value in before.items() if value.is_floating_point())
+
+
+def test_a_weight_that_16_bits_do_not_hold_is_refused(tmp_path: Path) -> None:
+    model = ExpressionEncoder(**ARCHITECTURE).eval()
+    torch.nn.init.constant_(model.to_gaze.bias, 1e5)
+    with pytest.raises(WeightsError, match=r"to_gaze\.bias holds numbers that 16 bits do not"):
+        export_encoder(model, SIZE, tmp_path / "encoder", "test", ARCHITECTURE)
+    assert not (tmp_path / "encoder").exists()
+
+
+def test_large_tensors_take_half_the_room_and_are_constants_at_load(exported: tuple[Path, Difference], tmp_path: Path) -> None:
+    folder, _ = exported
+    for file in ("model.onnx", "model_float32.onnx"):
+        large = [t for t in onnx.load(folder / file).graph.initializer if np.prod(t.dims) >= 1024]
+        assert large and {t.data_type for t in large} <= {onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8}
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / file)
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(str(folder / file), options, providers=["CPUExecutionProvider"])
+        runs = onnx.load(tmp_path / file).graph
+        assert not {t.name for t in runs.initializer if t.data_type == onnx.TensorProto.FLOAT16}
+        assert "BatchNormalization" not in {node.op_type for node in runs.node}
+    assert (folder / "model_float32.onnx").stat().st_size < (folder / "model.safetensors").stat().st_size + 40_000
+
+
+@pytest.mark.parametrize(("value", "half"), [(0.1, False), (0.5, True), (1e5, False)])
+def test_only_what_16_bits_hold_exactly_is_stored_in_them(tmp_path: Path, value: float, half: bool) -> None:
+    network = nn.Linear(32, 32)
+    nn.init.constant_(network.weight, value)
+    write_onnx(network, [torch.ones(2, 32)], path := tmp_path / "m.onnx", ["x"], ["y"], {"x": {0: "batch"}}, folded=True)
+    before = path.stat().st_size
+    store_half(path)
+    assert (path.stat().st_size < before - 1900) == half
+    (y,) = onnxruntime.InferenceSession(str(path)).run(None, {"x": np.ones((1, 32), np.float32)})
+    np.testing.assert_allclose(y[0], network(torch.ones(1, 32))[0].detach(), rtol=1e-6)
 
 
 class Moody(nn.Module):
@@ -104,7 +149,8 @@ def test_the_int8_graph_is_near_the_float_one_and_its_difference_is_measured(exp
     folder, difference = exported
     assert 0 < difference.feature < 0.2 and 0 < difference.arkit < 0.01 and 0.99 < difference.embedding < 1
     assert difference.crops == 32
-    assert compare(folder / "model_float32.onnx", folder / "model.onnx", crops[1::2]) == difference
+    again = compare(folder / "model_float32.onnx", folder / "model.onnx", crops[1::2])
+    assert astuple(again) == pytest.approx(astuple(difference), rel=1e-3)
     own, exact = Encoder.load(folder), Encoder.load(folder, precision="float32")
     assert not np.array_equal(own.encode([face(crops[0])])[0].feature, exact.encode([face(crops[0])])[0].feature)
 
@@ -112,14 +158,13 @@ def test_the_int8_graph_is_near_the_float_one_and_its_difference_is_measured(exp
 def test_weights_of_convolutions_and_blocks_are_int8_and_those_of_the_read_outs_float(exported: tuple[Path, Difference]) -> None:
     graph = onnx.load(exported[0] / "model.onnx").graph
     made_by = {output: node.op_type for node in graph.node for output in node.output}
-    stored = {tensor.name: tensor.data_type for tensor in graph.initializer}
     convolutions = [made_by.get(node.input[1]) for node in graph.node if node.op_type == "Conv"]
     assert convolutions == [None] + ["DequantizeLinear"] * (len(convolutions) - 1)
     products = [node for node in graph.node if node.op_type == "MatMul"]
     learnt = [node for node in products if "attn/MatMul" not in node.name]
     assert len(products) - len(learnt) == 2 and all(made_by[node.input[1]] == "DequantizeLinear" for node in learnt)
     assert all(made_by.get(node.input[1]) != "DequantizeLinear" for node in products if node not in learnt)
-    assert all(stored[node.input[1]] == onnx.TensorProto.FLOAT for node in graph.node if node.op_type == "Gemm")
+    assert {made_by.get(node.input[1]) for node in graph.node if node.op_type == "Gemm"} <= {None, "Cast"}
     weights = [onnx.numpy_helper.to_array(t) for t in graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) > 1]
     assert weights and max(int(np.abs(w.astype(int)).max()) for w in weights) <= 64  # seven bits
 
@@ -147,12 +192,12 @@ def test_too_few_crops_are_refused(exported: tuple[Path, Difference], crops: Any
         quantise(exported[0] / "model_float32.onnx", crops[:31], tmp_path / "int8.onnx")
 
 
-def test_an_int8_graph_that_reads_other_expressions_is_not_written(exported: tuple[Path, Difference], crops: Any, tmp_path: Path) -> None:
+def test_an_int8_graph_that_reads_other_expressions_is_not_written(model: ExpressionEncoder, crops: Any, tmp_path: Path) -> None:
     misleading = crops.copy()
     misleading[::2] = 127  # calibrates on grey, is judged on gradients
     with pytest.raises(WeightsError, match="int8 embeddings have a cosine of"):
-        quantise(exported[0] / "model_float32.onnx", misleading, tmp_path / "int8.onnx")
-    assert not list(tmp_path.iterdir())
+        export_encoder(model, SIZE, tmp_path / "encoder", "test", ARCHITECTURE, misleading, "int8")
+    assert not list((tmp_path / "encoder").iterdir())
 
 
 def test_a_folder_gives_back_the_network(model: ExpressionEncoder, folder: Path, crops: Any) -> None:
@@ -162,17 +207,6 @@ def test_a_folder_gives_back_the_network(model: ExpressionEncoder, folder: Path,
     assert not again.training
     np.testing.assert_allclose(a.feature, b.feature, atol=2e-2)  # 16-bit weights
     np.testing.assert_allclose(a.arkit, b.arkit, atol=2e-3)
-    check_exported(model, folder)
-    check_exported(again, folder)
-
-
-def test_a_folder_of_another_checkpoint_is_refused(model: ExpressionEncoder, folder: Path) -> None:
-    other = ExpressionEncoder(**ARCHITECTURE)
-    other.load_state_dict(model.state_dict())
-    with torch.no_grad():
-        other.to_gaze.bias[0] += 0.1
-    with pytest.raises(WeightsError, match=r"was not exported from this encoder checkpoint \(to_gaze\.bias differs\)"):
-        check_exported(other, folder)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +246,7 @@ def test_a_file_that_is_not_safetensors_is_refused(folder: Path, content: bytes)
         (lambda c: c["architecture"].update(width=64), r"patch_embed\.proj\.weight has shape|pos_embed has shape"),
         (lambda c: c["architecture"].update(width=10**9), r"architecture\.width must be numbers from 0 to 1024"),
         (lambda c: c["architecture"].update(depth=3), r"lacks the tensor blocks\.1\.norm1\.weight"),
-        (lambda c: c["architecture"].update(stem=[16, 16]), "no encoder has this architecture"),
+        (lambda c: c["architecture"].update(stem=[16, 16]), r"no encoder has this architecture|unknown tensor stem\.3"),
         (lambda c: c["architecture"].update(stem="abcd"), r"architecture\.stem must be numbers"),
         (lambda c: c["architecture"].update(heads=5), "does not run on crops of 32 pixels"),
         (lambda c: c["architecture"].update(size=40), "size is 32, that of the architecture 40"),
