@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from freeavatar import arkit
 from freeavatar.errors import WeightsError
 from freeavatar.models.expression import SIZES, ExpressionEncoder, Readings
 from freeavatar.train import losses, triplets
@@ -35,9 +36,10 @@ TEACHER: Final = 1.0
 """Weight of the teacher's scores on real faces."""
 TAUGHT: Final = 0.8
 """Share of the steps with a teacher."""
-REAL: Final = {"emotion": 0.3, "emotion_triplet": 0.1, "agreement": 0.15}
+REAL: Final = {"emotion": 0.3, "emotion_triplet": 0.1, "agreement": 0.15, "tongue": 1.0}
 """Weights of what real faces teach: their emotion labels on the feature, through a head of their own; triplets by label on
-the embedding, of small weight, since labels are noisy and an emotion is no expression; agreement of two views of a face."""
+the embedding, of small weight, since labels are noisy and an emotion is no expression; agreement of two views of a face; that
+nobody sticks the tongue out: one that lies in an open mouth, as rendered heads hardly show it, is not out."""
 RATERS: Final = 0.6
 """Weight of triplets that people judged."""
 
@@ -59,8 +61,9 @@ class ExpressionConfig:
         seed: seed of weights and data.
         threads: CPU threads; 0 leaves the choice to torch.
         workers: processes that prepare crops; 0 prepares them in the training process itself.
-        size: side of the crop in pixels.
-        model: the encoder's size: fast and accurate have a convolutional stem; tiny, small and base go on from the stage mae.
+        size: side of the crop in pixels; None for the model's own.
+        model: the encoder's size: fast and accurate have a convolutional stem; compact is a small one without transformer
+            blocks; tiny, small and base go on from the stage mae.
     """
 
     data: tuple[Path, ...]
@@ -75,8 +78,8 @@ class ExpressionConfig:
     seed: int = 0
     threads: int = 0
     workers: int = 1
-    size: int = 128
-    model: Literal["fast", "accurate", "tiny", "small", "base"] = "fast"
+    size: int | None = None
+    model: Literal["fast", "accurate", "compact", "tiny", "small", "base"] = "fast"
 
 
 class Mixture:
@@ -104,13 +107,14 @@ def train(config: ExpressionConfig) -> Path:
         shards = Shards(config.data)
         space = losses.MovementSpace(torch.from_numpy(shards.labels["movement"])).to(where.device)
         movements = shards.labels["movement"].shape[1]
-        architecture = {"size": config.size, **SIZES[config.model], "movements": movements, "emotions": len(EMOTIONS)}
+        architecture = {**SIZES[config.model], "movements": movements, "emotions": len(EMOTIONS)}
+        size = architecture["size"] = config.size or architecture["size"]
         model = channels_last(ExpressionEncoder(**architecture).to(where.device))
         if config.start and not (config.out / CHECKPOINT).is_file():
             start(model, config.start)
-        crops = Crops(shards, config.size, config.batch, config.seed, rank=where.rank)
-        real = RealFaces(config.real, config.size, config.batch // 4, config.seed, rank=where.rank) if config.real else None
-        raters = TripletCrops(config.raters, config.size, config.batch // 8, config.seed, rank=where.rank) if config.raters else None
+        crops = Crops(shards, size, config.batch, config.seed, rank=where.rank)
+        real = RealFaces(config.real, size, config.batch // 4, config.seed, rank=where.rank) if config.real else None
+        raters = TripletCrops(config.raters, size, config.batch // 8, config.seed, rank=where.rank) if config.raters else None
         recipe = Recipe(config.out, config.steps, config.rate, config.seed, config.workers)
         until = int(config.steps * TAUGHT) if config.teacher else 0
         return fit(model, partial(_step, space, until), Mixture(crops, real, raters), recipe, where, architecture, config)
@@ -126,6 +130,8 @@ def start(model: ExpressionEncoder, path: Path) -> None:
     if "cls_token" in weights:  # of the stage mae, whose first position is the class token's
         weights["pos_embed"] = weights["pos_embed"][:, 1:]
     own = model.state_dict()
+    if "eyes.proj.weight" in own.keys() - weights.keys():  # the strip starts from what the whole face's stem sees
+        weights |= {f"eyes.{name}": value for name, value in weights.items() if name.startswith("stem.")}
     fits = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
     if "patch_embed.proj.weight" not in fits:
         raise WeightsError(f"{path}: holds another encoder; train with the settings that it was made with")
@@ -163,12 +169,14 @@ def _real(face: Readings, view: Readings, batch: Batch, space: losses.MovementSp
     anchor, positive, negative = both[rows].unbind(1)
     apart = triplets.triplet_loss(anchor, positive, negative, both.new_full((len(rows),), triplets.MARGIN))
     # The straighter view leads: it is not pulled towards the one that is bent and spoilt more.
+    tongue = torch.cat([face.arkit, view.arkit])[:, arkit.INDEX["tongueOut"]]
     disagreement = space.squared(view.movement - face.movement.detach()) + 2 * (view.embedding - face.embedding.detach()).square().sum(1)
     return {
         "teacher": error.sum(1).mean(),
         "emotion": F.cross_entropy(face.emotion, batch["real_label"], label_smoothing=0.2),
         "emotion_triplet": apart.sum() / max(1, len(rows)) * 4,
         "agreement": disagreement.mean(),
+        "tongue": F.smooth_l1_loss(tongue, torch.zeros_like(tongue), beta=0.1),
     }
 
 

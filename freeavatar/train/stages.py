@@ -75,14 +75,14 @@ def _expression(
     print(jsonlib.dumps({k: round(v, 4) for k, v in scores.items()}))
     if weights:
         architecture, _ = load_average(last)
-        difference = export_encoder(model, config.size, weights, config.out.name, architecture, _calibration(config), precision)
+        difference = export_encoder(model, model.size, weights, config.out.name, architecture, _calibration(config, model.size), precision)
         print(jsonlib.dumps({"int8": vars(difference) if difference else None}))
     return 0
 
 
-def _calibration(config: expression.ExpressionConfig) -> NDArray[np.uint8]:
+def _calibration(config: expression.ExpressionConfig, size: int) -> NDArray[np.uint8]:
     """(200, 3, S, S) augmented training crops, by which the ranges of the quantised graph are measured."""
-    return Crops(Shards(config.data, most=2), config.size, 200, config.seed).batch(0)["image"].numpy()
+    return Crops(Shards(config.data, most=2), size, 200, config.seed).batch(0)["image"].numpy()
 
 
 def _renderer(config: Annotated[renderer.RendererConfig, OmitArgPrefixes]) -> int:

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from freeavatar.encoder import Encoder
 from freeavatar.errors import WeightsError
-from freeavatar.models.expression import OUTPUTS, ExpressionEncoder
+from freeavatar.face.alignment import EYES
+from freeavatar.models.expression import OUTPUTS, SIZES, ExpressionEncoder, EyeStrip
 from freeavatar.models.vit import Block
 from freeavatar.train import expression
 from freeavatar.train.export import export_encoder
@@ -47,7 +49,7 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     """A checkpoint after a few steps and its exported weights folder."""
     out = tmp_path_factory.mktemp("run")
     last = expression.train(expression.ExpressionConfig((shards,), out, steps=4, batch=8, threads=1, workers=0))
-    export_encoder(expression.load_trained(last), 128, out / "encoder", "test", load_average(last)[0])
+    export_encoder(expression.load_trained(last), SIZES["fast"]["size"], out / "encoder", "test", load_average(last)[0])
     return last, out / "encoder"
 
 
@@ -58,7 +60,7 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(shards: Path, tmp_path: Path)
     expression.train(replace(config, steps=3))
     after = torch.load(tmp_path / "last.pt", weights_only=True)
     assert (before["step"], after["step"]) == (2, 3)
-    learnt = {name for name, _ in ExpressionEncoder().named_parameters()}
+    learnt = {name for name, _ in ExpressionEncoder(**SIZES["fast"]).named_parameters()}
     moved = [(after["model"][k] - v).abs().max().item() for k, v in before["model"].items() if k in learnt]
     assert 0 < max(moved) < 0.01  # one step of AdamW moves a weight by about the rate; a fresh start would be far away
 
@@ -93,7 +95,7 @@ def test_real_faces_add_their_own_terms_and_the_teacher_leaves_early(shards: Pat
 
 def test_a_run_may_start_from_a_weights_folder(shards: Path, trained: tuple[Path, Path], tmp_path: Path) -> None:
     model = expression.load_trained(trained[0])
-    fresh = ExpressionEncoder()
+    fresh = ExpressionEncoder(**SIZES["fast"])
     expression.start(fresh, trained[1])
     for name, value in fresh.state_dict().items():
         if value.is_floating_point():
@@ -103,6 +105,41 @@ def test_a_run_may_start_from_a_weights_folder(shards: Path, trained: tuple[Path
         expression.start(other, trained[1])
 
 
+def test_an_encoder_that_gets_a_strip_goes_on_from_what_it_was(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    before, fresh, after = (ExpressionEncoder(**kind).eval() for kind in ({}, SIZES["fast"], SIZES["fast"]))
+    average = {f"module.{name}": value for name, value in before.state_dict().items()}
+    torch.save({"architecture": {}, "average": average, "model": {}, "optimiser": {}, "step": 0}, tmp_path / "last.pt")
+    expression.start(after, tmp_path / "last.pt")
+    assert after.eyes is not None
+    for name, value in after.eyes.stem.state_dict().items():
+        torch.testing.assert_close(value, before.stem.state_dict()[name])
+    flat = torch.rand(6, 3, 1, 1) * 255 * torch.ones(6, 3, 192, 192)  # the same at every resolution
+    with torch.inference_mode():
+        was, anew, now = before(flat[:, :, :128, :128]).feature, fresh(flat).feature, after(flat).feature
+    # Only attention to the strip's tokens differs yet.
+    assert torch.cosine_similarity(was, now).min() > 0.6 > 0.3 > torch.cosine_similarity(was, anew).abs().max()
+
+
+def test_the_strip_holds_eyes_and_brows_and_sees_what_the_shrunk_face_does_not() -> None:
+    torch.manual_seed(0)
+    strip = EyeStrip(192, (8, 8, 8), 16, 4, 32)
+    grid = torch.stack(torch.meshgrid(torch.arange(192), torch.arange(192), indexing="ij"))[None]
+    rows, columns = strip.cut(grid)[0]
+    for x, y in EYES:
+        assert columns.min() + 12 < 192 * x < columns.max() - 12 and rows.min() + 24 < 192 * y < rows.max() - 12
+    assert strip(strip.cut(torch.rand(2, 3, 192, 192))).shape == (2, 32, 16)
+    model = ExpressionEncoder(size=192, whole=128, eyes=(24, 48, 96)).eval()
+    assert model.eyes is not None
+    nn.init.normal_(model.eyes.to_feature.weight)
+    below = torch.rand(2, 3, 192, 192) * 255
+    below[1] = below[0]
+    below[1, :, 100:, 60:130] = 128  # a mouth
+    with torch.inference_mode():
+        a, b = model.eyes(model.eyes.cut(below))
+    torch.testing.assert_close(a, b)  # what lies outside does not reach it
+
+
 def test_another_process_may_prepare_the_crops(shards: Path, tmp_path: Path) -> None:
     last = expression.train(expression.ExpressionConfig((shards,), tmp_path, steps=1, batch=8, threads=1, workers=1))
     assert torch.load(last, weights_only=True)["step"] == 1
@@ -110,7 +147,7 @@ def test_another_process_may_prepare_the_crops(shards: Path, tmp_path: Path) -> 
 
 def test_the_exported_encoder_has_the_fixed_graph_and_loads_at_run_time(trained: tuple[Path, Path]) -> None:
     encoder = Encoder.load(trained[1])
-    image = np.full((128, 128, 3), 90, np.uint8)
+    image = np.full((192, 192, 3), 90, np.uint8)
     crop = FaceCrop(image, np.zeros((2, 3), np.float32), np.zeros((478, 3), np.float32), np.arange(6, dtype=np.float32), 0.0, 0)
     (read,) = encoder.encode([crop])
     model = expression.load_trained(trained[0])
@@ -125,8 +162,10 @@ def test_the_exported_encoder_has_the_fixed_graph_and_loads_at_run_time(trained:
 
 def test_every_part_of_the_encoder_learns() -> None:
     torch.manual_seed(0)
-    model = ExpressionEncoder()
-    read = model(torch.rand(4, 3, 128, 128) * 255)
+    model = ExpressionEncoder(**SIZES["fast"])
+    assert model.eyes is not None
+    nn.init.normal_(model.eyes.to_feature.weight, std=0.02)  # starts at 0 and lets nothing through before its first step
+    read = model(torch.rand(4, 3, 192, 192) * 255)
     sum(value.float().square().sum() for value in read).backward()
     still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert still == []
