@@ -32,6 +32,7 @@ from tqdm import tqdm
 
 from freeavatar import rotation
 from freeavatar.face import FaceTracker, alignment
+from freeavatar.output import replacing
 from freeavatar.train.pictures import INNER, stored_crop
 from freeavatar.types import Frame
 from freeavatar_renderer import head_map
@@ -43,7 +44,7 @@ from freeavatar_renderer.portrait import PortraitRenderer, Scene, place
 PER_SHARD = 400
 PER_PAIR = 4
 """Comparisons of one invented pair of people before the next pair is drawn."""
-RENDER_SIDE = 256
+RENDER_SIDE = 384
 SINGLE_THREADED = {"LP_NUM_THREADS": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 SPLITS = Path(__file__).with_name("splits.toml")
 
@@ -104,10 +105,9 @@ def render_shard(out: Path, seed: int, shard: int, split: str) -> int:
     arrays: dict[str, Any] = {k: np.array([row[k] for row in rows]) for k in rows[0]}
     arrays = {k: v if v.dtype.kind == "U" else v.astype(np.float32) for k, v in arrays.items()}
     offsets = np.cumsum([0, *(len(j) for j in jpegs)])
-    temporary = path.with_suffix(".tmp.npz")
     arrays |= {"jpeg": np.concatenate(jpegs), "offsets": offsets, "kind": np.array(kinds, np.int8)}
-    np.savez(temporary, **arrays)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)
     return PER_SHARD
 
 

@@ -18,9 +18,11 @@ WEIGHTS: Final = {
 """Weight of each loss term; every term but the last is about 1 for a prediction of the mean."""
 KINDS: Final = (*comparisons.KINDS, "other")
 """Kinds of triplets; ``other``: the negative shows an unrelated expression."""
-_BETA: Final = 0.2
+_BETA: Final = 0.1
 """Where the error of an ARKit weight turns from squares to absolute values. With less, what is seen dimly is read as rest, the
 commonest value; with more, as its mean, and a face at rest is read as moving a little everywhere."""
+_MOVING: Final = 5.0
+"""How much more the error of a shape at its utmost weighs than that of one at rest, where most shapes are most of the time."""
 _CLEAR: Final = 0.7
 """A triplet takes part if by its labels the positive is nearer than this share of the distance to the negative, ..."""
 _VISIBLE: Final = 0.5
@@ -73,8 +75,8 @@ def losses(read: Readings, batch: dict[str, Tensor], space: MovementSpace) -> di
     def mean(per_sample: Tensor) -> Tensor:
         return (per_sample * good).sum() / count
 
-    # Half of the shapes rest in most pictures: moving ones weigh more.
-    shape_error = F.smooth_l1_loss(read.arkit, batch["arkit"], beta=_BETA, reduction="none") * batch["mask"] * (1 + 3 * batch["arkit"])
+    shape_weight = batch["mask"] * (1 + _MOVING * batch["arkit"])
+    shape_error = F.smooth_l1_loss(read.arkit, batch["arkit"], beta=_BETA, reduction="none") * shape_weight
     pose_error = ((read.head_pose - batch["head_pose"]) / read.head_pose.new_tensor([0.25, 0.2, 0.1, 0.01, 0.01, 0.06])).square()
     align_error = ((read.align - batch["align"]) / read.align.new_tensor(JITTER)).square()
     return {

@@ -17,9 +17,9 @@ from freeavatar.types import Image
 
 MOST_BROKEN: Final = 0.01
 """Share of broken pictures above which a dataset is refused."""
-INNER: Final = 144
+INNER: Final = 192
 """Pixels that the crop template takes of a stored picture."""
-SIDE: Final = 180
+SIDE: Final = 240
 """Pixels of a stored picture, whose margin leaves room for jitter."""
 Jpeg = NDArray[np.uint8]
 

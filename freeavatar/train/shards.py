@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from freeavatar import rotation
+from freeavatar import arkit, rotation
 from freeavatar.errors import SourceError
 from freeavatar.face.alignment import displacement
 from freeavatar.face.pose import CROP_FIELD_OF_VIEW
@@ -26,10 +26,14 @@ BENT: Final = 0.12
 """Share of crops that are bent into another face."""
 BROWS_MOVED: Final = 0.03
 """Share of crops whose brows are moved to another resting place."""
+FOLDED: Final = 0.4
+"""Share of crops whose skin folds with the brows."""
 DEGRADED: Final = 0.65
 """Share of crops that are degraded by camera, codec, light or an occluder."""
 NEGATIVES: Final = 0.06
 """Share of crops that are spoilt on purpose and teach the confidence to say no."""
+_RAISED: Final = [arkit.INDEX[name] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
+_LOWERED: Final = [arkit.INDEX[name] for name in ("browDownLeft", "browDownRight")]
 _LABELS: Final = ("movement", "arkit", "mask", "gaze", "pose", "centre")
 
 
@@ -110,19 +114,22 @@ def jittered_pose(pose: NDArray[np.floating], centre: NDArray[np.floating], jitt
     return np.array([*rotation.angles(turn), x * side, -y * side, -side / 2 / math.tan(CROP_FIELD_OF_VIEW / 2)], np.float32)
 
 
-def augment(crop: Image, rng: np.random.Generator, jitter: NDArray[np.floating]) -> Image:
+def augment(crop: Image, rng: np.random.Generator, jitter: NDArray[np.floating], shapes: NDArray[np.floating] | None = None) -> Image:
     """The crop as it might be of another face through another camera; a third of them stay clean.
 
     Args:
         crop: (S, S, 3) RGB uint8.
         rng: source of chance.
         jitter: (4,) displacement of the crop from the ideal one.
+        shapes: (52,) ARKit weights, by which a rendered face's skin folds; None where it does so by itself.
     """
     place = displacement(jitter, crop.shape[0])
     if rng.random() < BENT:
         crop = webcam.bend(crop, rng)
     if rng.random() < BROWS_MOVED:
         crop = webcam.shift_brows(crop, rng, place)
+    if shapes is not None and rng.random() < FOLDED:
+        crop = webcam.fold(crop, rng, float(shapes[_RAISED].mean()), float(shapes[_LOWERED].mean()), place)
     return webcam.degrade(crop, rng, place) if rng.random() < DEGRADED else crop
 
 
@@ -167,7 +174,7 @@ class Crops:
             matrix = webcam.spoilt_crop(self.size, image.shape[0], rng)
         crop = cut(image, matrix, self.size)
         if self.augment:
-            crop = augment(crop, rng, jitter)
+            crop = augment(crop, rng, jitter, self.shards.labels["arkit"][i] if good else None)
         return {
             "image": crop,
             "head_pose": jittered_pose(self.shards.labels["pose"][i], self.shards.labels["centre"][i], jitter),

@@ -1,10 +1,11 @@
 """What people, webcams, codecs and rooms do to a face: the augmentation of training crops.
 
-:func:`bend` and :func:`shift_brows` make another face with the same expression; :func:`degrade` puts things before it
-(:mod:`freeavatar.train.occluders`), lights it, and films it with a bad camera. ``matrix`` is always the (2, 3) map from
-pixels of the ideal crop to those of the crop at hand; None means that the crop is ideal.
+:func:`bend` and :func:`shift_brows` make another face with the same expression, :func:`fold` wrinkles it; :func:`degrade` puts
+things before it (:mod:`freeavatar.train.occluders`), lights it, and films it with a bad camera. ``matrix`` is always the (2, 3)
+map from pixels of the ideal crop to those of the crop at hand; None means that the crop is ideal.
 """
 
+import itertools
 import math
 from typing import Final
 
@@ -75,6 +76,44 @@ def shift_brows(image: Image, rng: Rng, matrix: Matrix | None = None) -> Image:
     if rng.random() < 0.35:
         image = _repaint(image, band, rng)
     return _displaced(image, np.zeros_like(x), (-size * band * shift).astype(np.float32))
+
+
+def fold(image: Image, rng: Rng, raised: float, lowered: float, matrix: Matrix | None = None) -> Image:
+    """Skin that folds with the brows, which rendered heads lack and by which real brows are often read.
+
+    Raised brows lay lines across the forehead, lowered ones lines between the brows; skin differs in how readily it folds,
+    and some is lined at rest.
+
+    Args:
+        image: (S, S, 3) RGB uint8.
+        rng: source of chance.
+        raised: how far the brows are raised, 0..1; ``lowered``: how far they are drawn down.
+        matrix: where the ideal crop lies in ``image``.
+    """
+    size, matrix = image.shape[0], _STRAIGHT if matrix is None else matrix
+    depth, rest = rng.uniform(0.05, 0.3), 0.3 * rng.random() * (rng.random() < 0.3)
+    across, between = np.zeros((2, size, size), np.float32)
+    x = np.linspace(-1, 1, 9)
+    for y in rng.uniform(0.125, 0.16) - 0.033 * np.arange(rng.integers(2, 5)) * rng.uniform(0.7, 1.2):
+        wide, arch, lean = rng.uniform(0.1, 0.2), rng.normal(0.004, 0.006), rng.normal(0, 0.006)
+        _crease(across, np.column_stack([0.5 + rng.normal(0, 0.015) + wide * x, y - arch * (1 - x * x) + lean * x]), matrix)
+    for side in (-1, 1)[: rng.integers(1, 3)]:
+        at, high = 0.5 + side * rng.uniform(0.008, 0.028), rng.uniform(0.03, 0.06)
+        _crease(between, np.column_stack([at + side * 0.004 * x * x, 0.225 + 0.5 * high * x]), matrix)
+    dark = np.clip(across * max(raised, rest) + between * max(lowered, rest), 0, 1)
+    # A fold is a dark line with a bright lip.
+    shade = dark - 0.5 * np.roll(dark, max(1, size // 96), axis=0)
+    return np.asarray(np.clip(image * (1 - depth * shade[..., None]), 0, 255), np.uint8)
+
+
+def _crease(field: Floats, points: NDArray[np.float64], matrix: Matrix) -> None:
+    """Draw one soft line through (N, 2) points of the unit crop into an (S, S) field; deepest in its middle."""
+    size = field.shape[0]
+    places = (points * size - 0.5) @ np.asarray(matrix, np.float64)[:, :2].T + np.asarray(matrix, np.float64)[:, 2]
+    line = np.zeros((size, size), np.uint8)
+    for (a, b), tone in zip(itertools.pairwise(np.round(places * 16).astype(int).tolist()), np.sin(np.linspace(0.3, 2.8, 8)), strict=True):
+        cv2.line(line, a, b, (int(255 * tone),), max(1, size // 96), cv2.LINE_AA, 4)
+    np.maximum(field, cv2.GaussianBlur(line, (0, 0), size / 160).astype(np.float32) / 160, out=field)
 
 
 def spoilt_crop(size: int, side: int, rng: Rng) -> NDArray[np.float64]:

@@ -94,7 +94,7 @@ def _scaled(shapes: Shapes, factor: float) -> Shapes:
 
 
 def _near(gaze: tuple[float, float], rng: np.random.Generator) -> tuple[float, float]:
-    return float(np.clip(gaze[0] + rng.normal(0, 0.12), -0.6, 0.6)), float(np.clip(gaze[1] + rng.normal(0, 0.05), -0.45, 0.45))
+    return float(np.clip(gaze[0] + rng.normal(0, 0.12), -0.6, 0.6)), float(np.clip(gaze[1] + rng.normal(0, 0.05), -0.55, 0.55))
 
 
 def _own_shapes(head: Head, rng: np.random.Generator) -> Shapes:

@@ -37,15 +37,24 @@ MOODS: Final[Mapping[str, Mapping[str, float]]] = {
     "sad": _both(browInnerUp_=0.9, mouthFrown=0.9, mouthShrugLower_=0.5, eyeSquint=0.2),
     "disgust": _both(noseSneer=1.0, mouthUpperUp=0.6, browDown=0.5, mouthFrown=0.4, eyeSquint=0.5),
     "fear": _both(browInnerUp_=1.0, browOuterUp=0.4, eyeWide=0.8, mouthStretch=0.8, jawOpen_=0.25),
-    "puff": _both(cheekPuff_=1.0, mouthPress=0.3),
-    "kiss": _both(mouthPucker_=1.0),
-    "pout": _both(mouthShrugLower_=0.9, mouthRollUpper_=0.2, mouthFrown=0.4, browInnerUp_=0.3),
     "squeeze": _both(eyeBlink=1.0, eyeSquint=0.8, cheekSquint=0.8, noseSneer=0.6, browDown=0.6),
-    "bite": _both(mouthRollLower_=0.8, mouthRollUpper_=0.3),
     "doubt": {"browOuterUpLeft": 1.0, "browDownRight": 0.8, "mouthLeft": 0.5},
     "smirk": {"mouthSmileLeft": 0.9, "mouthDimpleLeft": 0.5, "cheekSquintLeft": 0.3},
     "tongue": {"tongueOut": 1.0, "jawOpen": 0.45, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
 }
+MOUTHS: Final[Mapping[str, Mapping[str, float]]] = {
+    "puff": _both(cheekPuff_=1.0, mouthPress=0.3),
+    "kiss": _both(mouthPucker_=1.0),
+    "blow": _both(mouthPucker_=0.9, cheekPuff_=0.7),
+    "pout": _both(mouthShrugLower_=0.9, mouthFrown=0.8, mouthRollUpper_=0.2),
+    "chin": _both(mouthShrugLower_=0.9, mouthShrugUpper_=0.5, mouthPress=0.5),
+    "bite": _both(mouthRollLower_=0.8, mouthRollUpper_=0.3),
+    "tuck": _both(mouthRollLower_=0.9, mouthRollUpper_=0.9, mouthPress=0.5),
+    "press": _both(mouthPress=1.0, mouthShrugLower_=0.3),
+    "aside": {"mouthLeft": 1.0, "mouthDimpleLeft": 0.4, "mouthSmileLeft": 0.3},
+    "twist": {"mouthLeft": 0.8, "mouthPucker": 0.7},
+}
+"""What a closed mouth does, which moves less than an open one and is drawn as often as all :data:`MOODS`."""
 SPEECH: Final[tuple[Mapping[str, float], ...]] = (
     _both(jawOpen_=0.7, mouthLowerDown=0.2),
     _both(jawOpen_=0.25, mouthStretch=0.5, mouthSmile=0.2),
@@ -80,12 +89,16 @@ def natural_shapes(rng: np.random.Generator) -> dict[str, float]:
             shapes[name] = min(1.0, shapes.get(name, 0.0) + value * strength * rng.uniform(0.75, 1.15))
 
     if rng.random() < 0.65:
-        mood = MOODS[rng.choice(list(MOODS))]
+        moods = MOODS if rng.random() < 0.5 else MOUTHS
+        mood = moods[rng.choice(list(moods))]
         add(mirrored_shapes(mood) if rng.random() < 0.5 else mood, rng.beta(2, 1.3))
     if rng.random() < 0.45:
         add(SPEECH[rng.integers(len(SPEECH))], rng.uniform(0.3, 1.2))
     if rng.random() < 0.35:
         add(_both(browInnerUp_=1.0, browOuterUp=0.8) if rng.random() < 0.5 else _both(browDown=1.0), rng.uniform(0.2, 1))
+    if rng.random() < 0.12:
+        aside = {"jawLeft": 1.0, "mouthLeft": 0.4}
+        add(mirrored_shapes(aside) if rng.random() < 0.5 else aside, rng.uniform(0.4, 1))
     draw = rng.random()
     if draw < 0.22:
         lid = rng.uniform(0.3, 1) if rng.random() < 0.5 else 1.0
@@ -153,7 +166,7 @@ def accent(shapes: dict[str, float], rng: np.random.Generator) -> dict[str, floa
 
 def glance(rng: np.random.Generator) -> tuple[float, float]:
     """Random yaw and pitch of the eyes in radians."""
-    return _bell(rng, 0.2, 0.6), _bell(rng, 0.14, 0.45)
+    return _bell(rng, 0.2, 0.6), _bell(rng, 0.18, 0.55)
 
 
 def lidded(shapes: Mapping[str, float], gaze: tuple[float, float]) -> dict[str, float]:

@@ -159,3 +159,21 @@ def test_the_band_of_the_brows_follows_the_crop() -> None:
         shifted = webcam.shift_brows(picture, np.random.default_rng(seed), matrix)
         np.testing.assert_array_equal(shifted[int(0.46 * 128) :], picture[int(0.46 * 128) :])
         assert (shifted[int(0.25 * 128) : int(0.44 * 128)] != picture[int(0.25 * 128) : int(0.44 * 128)]).any()
+
+
+@pytest.mark.parametrize(("raised", "lowered", "top", "bottom"), [(1.0, 0.0, 0.0, 0.19), (0.0, 1.0, 0.15, 0.28)])
+def test_skin_folds_where_the_brows_move_it_and_nowhere_else(raised: float, lowered: float, top: float, bottom: float) -> None:
+    plain = np.full((192, 192, 3), 160, np.uint8)
+    half, full, within = 0.0, 0.0, 0.0
+    for seed in range(60):
+        rest, some, all_ = (webcam.fold(plain, np.random.default_rng(seed), k * raised, k * lowered).astype(int) for k in (0.0, 0.5, 1.0))
+        changed = np.abs(all_ - rest).sum(2)
+        within += changed[int(top * 192) : int(bottom * 192)].sum()
+        full, half = full + changed.sum(), half + np.abs(some - rest).sum()
+    assert full > 1.4 * half > 0 and within > 0.95 * full
+
+
+def test_smooth_skin_at_rest_stays_smooth_on_most_people() -> None:
+    plain = np.full((128, 128, 3), 160, np.uint8)
+    lined = [bool((webcam.fold(plain, np.random.default_rng(seed), 0, 0) != plain).any()) for seed in range(200)]
+    assert 0.15 < np.mean(lined) < 0.45
