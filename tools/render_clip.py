@@ -6,7 +6,6 @@ The truth of every frame goes to the tests: time, arkit (T,52), mask (52,), head
 """
 
 import argparse
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from freeavatar import arkit
+from freeavatar.output import replacing
 from freeavatar_renderer import head_map
 from freeavatar_renderer.heads import load_valid
 from freeavatar_renderer.portrait import PortraitRenderer, Scene
@@ -71,20 +71,22 @@ def moment(time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return values[:52], values[52:55] + sway, values[55:]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("out", type=Path, nargs="?", default=Path("freeavatar/assets/demo.mp4"))
-    parser.add_argument("--truth", type=Path, default=Path("tests/data/demo_truth.npz"))
-    parser.add_argument("--person", default="Hispanic_F_3")
-    args = parser.parse_args()
-    head = load_valid(args.person)
+def render(person: str, out: Path) -> dict[str, Any]:
+    """Write the clip of a VALID person as H.264 mp4; its folder is made if missing.
+
+    Returns:
+        The truth of every frame, as arrays by name.
+
+    Raises:
+        SourceError: there is no such person.
+    """
+    head = load_valid(person)
     renderer = PortraitRenderer(SIDE, samples=4)
     y = np.linspace(0, 1, SIDE)[:, None, None]
     wall = np.broadcast_to((1 - y) * [206, 214, 218] + y * [150, 160, 172], (SIDE, SIDE, 3)).astype(np.uint8)
     rows: dict[str, list[object]] = {k: [] for k in ("time", "arkit", "head", "gaze")}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.out.with_suffix(".tmp.mp4")
-    with av.open(str(temporary), "w") as container:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=RATE, options={"crf": "19", "preset": "slow"})
         stream.width = stream.height = SIDE
         stream.pix_fmt = "yuv420p"
@@ -103,11 +105,19 @@ def main() -> None:
             for key, value in (("time", i / RATE), ("arkit", head.arkit(weights, look)), ("head", pose), ("gaze", gaze)):
                 rows[key].append(value)
         container.mux(stream.encode())
-    os.replace(temporary, args.out)
-    truth: dict[str, Any] = {k: np.array(v, np.float32) for k, v in rows.items()}
+    return {"mask": head_map.expressible(head.family), **{k: np.array(v, np.float32) for k, v in rows.items()}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("out", type=Path, nargs="?", default=Path("freeavatar/assets/demo.mp4"))
+    parser.add_argument("--truth", type=Path, default=Path("tests/data/demo_truth.npz"))
+    parser.add_argument("--person", default="Hispanic_F_3")
+    args = parser.parse_args()
+    truth = render(args.person, args.out)
     args.truth.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(args.truth, mask=head_map.expressible(head.family), **truth)
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, {len(rows['time'])} frames")
+    np.savez_compressed(args.truth, **truth)
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, {len(truth['time'])} frames")
 
 
 if __name__ == "__main__":
