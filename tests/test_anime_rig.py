@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from freeavatar.rig import Rig, load_rig
-from freeavatar_renderer.glb import Primitive, load_glb
+from freeavatar_renderer.glb import load_glb
+from freeavatar_renderer.model import Primitive
 
 ROOT = Path(__file__).parents[1]
 Floats = NDArray[np.float64]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from freeavatar import arkit
 from freeavatar.rig import Rig, load_rig
-from freeavatar_renderer.glb import Primitive, load_glb
+from freeavatar_renderer.glb import load_glb
+from freeavatar_renderer.model import Primitive
 from surfaces import first_hit, turned
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from freeavatar.rig import Rig, load_rig
-from freeavatar_renderer.glb import Primitive, load_glb
+from freeavatar_renderer.glb import load_glb
+from freeavatar_renderer.model import Primitive
 
 ROOT = Path(__file__).parents[1]
 Floats = NDArray[np.float64]

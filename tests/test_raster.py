@@ -8,7 +8,7 @@ import pytest
 
 from freeavatar import arkit
 from freeavatar.errors import RenderError, RigError
-from freeavatar.rig import Rig, load_rig
+from freeavatar.rig import Rig, list_rigs, load_rig
 from freeavatar.types import Image
 from freeavatar_renderer import gl
 from freeavatar_renderer.glb import load_glb
@@ -143,6 +143,13 @@ def test_four_samples_are_the_mean_of_a_picture_twice_as_large(renderer: AvatarR
     large = AvatarRenderer(rig, 2 * SIZE, 2 * SIZE, samples=1).render(rig.neutral()).astype(int)
     mean = large.reshape(SIZE, 2, SIZE, 2, 3).mean(axis=(1, 3))
     assert np.abs(AvatarRenderer(rig, SIZE, SIZE, samples=4).render(rig.neutral()) - mean).max() <= 0.5
+
+
+@pytest.mark.parametrize("name", list_rigs())
+def test_shipped_avatars_have_few_enough_triangles_to_be_drawn_live_in_software(name: str) -> None:
+    # Half a microsecond each on two cores; tools/bench_render.py measures the rest.
+    faces = [len(primitive.faces) for node in load_glb(load_rig(name).model).nodes for primitive in node.primitives]
+    assert sum(faces) < 29_000
 
 
 @pytest.mark.parametrize("values", [np.zeros(3, np.float32), np.full(99, np.nan, np.float32)])

@@ -254,7 +254,7 @@ def lip(pose: Pose, upper: bool) -> Array:
         )
         open_by = rise * s**0.8
     else:
-        drop = 0.0001 + 0.0064 * p("happy") + 0.0042 * p("surprised") + 0.0125 * p("aa") + 0.0042 * p("ih") + 0.0044 * p("ou")
+        drop = 0.0001 + 0.0012 * p("happy") + 0.0042 * p("surprised") + 0.0125 * p("aa") + 0.0042 * p("ih") + 0.0044 * p("ou")
         drop += 0.0044 * p("ee") + 0.0086 * p("oh")
         open_by = -drop * s**0.9
     y = MOUTH_Y + _MOUTH_SIZE * (bend * (np.abs(c) ** 1.8 - 0.4) + open_by)

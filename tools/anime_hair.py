@@ -32,18 +32,27 @@ def hull(angle: Array, y: Array, lift: Array | float = 0.0) -> Array:
     return np.asarray(skull + np.asarray(lift)[..., None] * out)
 
 
-def lock(keys: Sequence[tuple[float, float, float]], width: float, thick: float = 0.4, rows: int = 18, sides: int = 8) -> Array:
-    """(rows, sides, 3) a blade from its root to its tip.
+_AROUND: Final = np.radians([0, 45, 90, 135, 180, 225, 315])
+"""Round a lock: its inner side, which hardly anybody sees, is flat."""
+
+
+def along(rows: int) -> Array:
+    """(rows,) 0..1 from root to tip: closer at the root, where locks bend over the crown and the ring of light lies."""
+    return np.asarray(np.linspace(0, 1, rows) ** 1.3)
+
+
+def lock(keys: Sequence[tuple[float, float, float]], width: float, thick: float = 0.4, rows: int = 12) -> Array:
+    """(rows, 7, 3) a blade from its root to its tip.
 
     Args:
         keys: angle in degrees, height and lift in metres of some points from root to tip.
         width: half of its width in metres.
         thick: thickness as a part of the width.
-        rows, sides: points along and around.
+        rows: points along.
     """
     keyed = np.array(keys)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(keyed[:, :2] * (0.0016, 1.0), axis=0), axis=1))])
-    t = np.linspace(0, 1, rows)
+    t = along(rows)
     angle, y, lift = PchipInterpolator(length / length[-1], keyed)(t).T
     angle = np.radians(angle)
     middle = hull(angle, y, lift)
@@ -55,8 +64,8 @@ def lock(keys: Sequence[tuple[float, float, float]], width: float, thick: float 
     out = np.cross(ahead, across)
     taper = np.sqrt(np.clip(1 - np.abs(2 * t - 0.72) ** 2.6 / 1.28**2.6, 0, 1)) * (1 - smoothstep(0.45, 1.0, t) * 0.55)
     taper = np.maximum(np.where(t < 0.36, np.maximum(taper, 0.75), taper), 0.02)
-    turn = np.linspace(0, 2 * np.pi, sides, endpoint=False)
-    rim = np.stack([np.cos(turn), np.where(np.sin(turn) > 0, np.sin(turn), 0.35 * np.sin(turn)) * thick], -1)
+    high = np.sin(_AROUND)
+    rim = np.stack([np.cos(_AROUND), np.where(high > 0, high, 0.35 * high) * thick], -1)
     wide = (width * taper)[:, None, None]
     return np.asarray(middle[:, None] + wide * (rim[None, :, :1] * across[:, None] + rim[None, :, 1:] * out[:, None]))
 
@@ -83,7 +92,7 @@ def sides() -> list[Array]:
         for angle, tip, width, bow in cuts:
             keys = [(0.9 * angle, 0.1200, 0.000), (angle, 0.070, 0.0030), (angle + 2, 0.000, 0.003 + bow),
                     (angle, -0.055, 0.004 + bow), (angle - 7, tip, -0.006)]  # fmt: skip
-            locks.append(lock([(side * a, y, lift) for a, y, lift in keys], width, 0.38, 24))
+            locks.append(lock([(side * a, y, lift) for a, y, lift in keys], width, 0.38, 17))
     return locks
 
 
@@ -94,9 +103,9 @@ def back() -> list[Array]:
         turn = 3 if i % 2 else -3
         keys = [(angle, 0.1205, 0.000), (angle, 0.080, 0.002 + 0.0015 * (i % 2)), (angle, 0.000, 0.004),
                 (angle, -0.070, 0.005 - 0.002 * (i % 2)), (angle + turn, -0.128 + 0.010 * (i % 2), -0.008)]  # fmt: skip
-        locks.append(lock(keys, 0.0215, 0.30, 22))
+        locks.append(lock(keys, 0.0215, 0.30, 16))
         under = [(angle + 8, 0.020, -0.006), (angle + 8, -0.060, 0.000), (angle + 8 - turn, -0.120, -0.012)]
-        locks.append(lock(under, 0.0200, 0.25, 14))
+        locks.append(lock(under, 0.0200, 0.25, 9))
     return locks
 
 
@@ -105,7 +114,7 @@ def crown() -> list[Array]:
     y = np.array([0.120, 0.134, 0.144, 0.143, 0.132])
     x = np.array([0.000, 0.004, 0.014, 0.026, 0.034])
     z = np.array([-0.004, 0.002, 0.010, 0.018, 0.022])
-    t = np.linspace(0, 1, 14)
+    t = along(18)
     curve = PchipInterpolator(np.linspace(0, 1, 5), np.stack([x, y, z], -1))(t)
     ahead = np.gradient(curve, axis=0)
     ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
@@ -119,11 +128,11 @@ def crown() -> list[Array]:
 
 def cap() -> Array:
     """(rows, columns, 3) what covers the scalp under the locks, from the crown down."""
-    angle = np.linspace(-np.pi, np.pi, 72, endpoint=False)[None]
+    angle = np.linspace(-np.pi, np.pi, 48, endpoint=False)[None]
     front = smoothstep(1.35, 0.75, np.abs(angle))
     side = smoothstep(2.0, 1.35, np.abs(angle))
     bottom = -0.070 + 0.072 * side + 0.077 * front
-    t = np.linspace(0, 1, 26)[:, None]
+    t = np.linspace(0, 1, 18)[:, None]
     y = _TOP - (_TOP - bottom) * (0.25 * t + 0.75 * t**2)
     lift = -0.001 - 0.004 * smoothstep(0.8, 1.0, t) + 0 * angle
     return hull(np.broadcast_to(angle, y.shape), y, lift)
@@ -132,7 +141,7 @@ def cap() -> Array:
 def tone(points: Array) -> Array:
     """(V, 3) linear colours of a lock (rows, columns, 3): dark at its root, light at its tip, with a band of shine over the crown."""
     rows, columns = points.shape[:2]
-    t = np.repeat(np.linspace(0, 1, rows), columns)[:, None]
+    t = np.repeat(along(rows), columns)[:, None]
     colour = np.where(t < 0.55, ROOT + (MIDDLE - ROOT) * smoothstep(0, 0.55, t), MIDDLE + (TIP - MIDDLE) * smoothstep(0.55, 1.0, t))
     return np.asarray(colour + shine(points) * (SHINE - colour))
 

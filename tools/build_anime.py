@@ -5,7 +5,7 @@ The file is a VRM 1.0 avatar (a bust with a humanoid's bones): viewers that know
     python tools/build_anime.py
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -137,10 +137,13 @@ def face_primitives() -> list[Primitive]:
 
 
 def hair_primitives() -> list[Primitive]:
+    def locks(blades: Sequence[Array]) -> list[Primitive]:
+        return [still(blade, HAIR, colours=hair.tone(blade)) for blade in blades]
+
+    # What lies in front comes first: it hides the rest before that is shaded.
     cap = hair.cap()
-    parts = [still(cap, HAIR, colours=hair.cap_tone(cap))]
-    for blade in (*hair.fringe(), *hair.sides(), *hair.back(), *hair.crown()):
-        parts.append(still(blade, HAIR, colours=hair.tone(blade)))
+    parts = locks([*hair.fringe(), *hair.sides(), *hair.crown()])
+    parts += [still(cap, HAIR, colours=hair.cap_tone(cap)), *locks(hair.back())]
     for y, turn in ((0.052, 0.5), (0.042, 0.5)):
         angle = np.radians(np.linspace(40, 53, 7))
         bar = hair.hull(angle, y + np.linspace(-0.004, 0.004, 7) * turn, 0.0110)
@@ -161,20 +164,20 @@ def body_primitives() -> list[Primitive]:
     shift = np.array([0, 0, -0.024])
     outline = [(0.038, -0.138), (0.050, -0.141), (0.078, -0.151), (0.112, -0.168), (0.132, -0.196), (0.138, -0.240), (0.140, -0.330)]
     torso = upright(lathe(rounded(outline, 2), 48)) * (1, 1, 0.62) + shift
-    turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     ring = np.stack([0.044 * np.sin(turn), -0.1400 - 0.007 * np.cos(turn), 0.038 * np.cos(turn) - 0.022], -1)
-    collar = tube(ring, 0.0095, 12, closed=True)
+    collar = tube(ring, 0.0095, 10, closed=True)
     parts = [still(neck + shift, SKIN, colours=tone.reshape(-1, 3)), still(torso, KNIT), still(collar, RIB)]
     knot_at = np.array([0.0, -0.1590, 0.0300])
     for side in (1, -1):
-        lobe = ellipsoid((0, 0, 0), (0.026, 0.0170, 0.0075), 13, 24)
+        lobe = ellipsoid((0, 0, 0), (0.026, 0.0170, 0.0075), 11, 18)
         lobe[..., 1] *= 0.45 + 0.65 * smoothstep(-0.024, 0.018, lobe[..., 0])
-        tail = ellipsoid((0, 0, 0), (0.0085, 0.027, 0.0035), 11, 16)
+        tail = ellipsoid((0, 0, 0), (0.0085, 0.027, 0.0035), 9, 12)
         tail[..., 0] = tail[..., 0] * (1.05 - tail[..., 1] * 20) - tail[..., 1] * 0.40
         tail[..., 2] -= 0.35 * tail[..., 1]
         parts += [still((lobe + np.array([0.025, 0.0050, -0.002])) * (side, 1, 1) + knot_at, BOW)]
         parts += [still((tail + np.array([0.0125, -0.026, 0.006])) * (side, 1, 1) + knot_at, BOW)]
-    return [*parts, still(ellipsoid(knot_at, (0.0085, 0.0095, 0.0085), 11, 18), BOW)]
+    return [*parts, still(ellipsoid(knot_at, (0.0085, 0.0095, 0.0085), 9, 14), BOW)]
 
 
 def nodes() -> list[Node]:

@@ -57,8 +57,8 @@ _LOOK = Look(
         hair=(34, 29, 28), scalp=(58, 48, 44), iris=(70, 44, 28), lash_length=0.75, brows=Brows(hairs=460, thickness=1.2, arch=0.75),
         flush=0.22, moles=3, seed=9,
     ),
-    Style(crown=62.0, thickness=0.009, top=0.010, clumps=0.0012, recede=-2.0, locks=620, length=(0.034, 0.050), width=0.0062,
-          lift=0.0055, sweep=30.0, fringe=0.022, roughness=0.6, seed=6),
+    Style(crown=62.0, thickness=0.0114, top=0.010, clumps=0.0012, recede=-2.0, locks=620, length=(0.034, 0.050), width=0.0062,
+          lift=0.0028, sweep=30.0, fringe=0.022, roughness=0.6, seed=6),
     "#2f3b57",
 )  # fmt: skip
 

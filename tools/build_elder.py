@@ -54,8 +54,8 @@ _LOOK = Look(
         brows=Brows(hairs=520, thickness=1.3, strength=0.12, arch=0.8), flush=0.25, moles=6, spots=26, wrinkles=1.0,
         beard=0.80, beard_colour=(186, 182, 176), seed=5,
     ),
-    Style(crown=64.0, thickness=0.0035, top=0.002, clumps=0.0006, recede=16.0, fade=0.006, locks=1000, length=(0.010, 0.020),
-          width=0.0036, lift=0.0022, roughness=0.9, seed=4),
+    Style(crown=64.0, thickness=0.0040, top=0.002, clumps=0.0006, recede=16.0, fade=0.006, locks=1000, length=(0.010, 0.020),
+          width=0.0036, lift=0.0016, roughness=0.9, seed=4),
     "#7a3a30",
     collar=-0.094,
 )  # fmt: skip

@@ -33,7 +33,7 @@ _LOOK = Look(
         skin=(222, 172, 144), blush=(214, 118, 104), light=(240, 198, 172), lips=(188, 98, 94), lid=(176, 116, 98), brow=(52, 34, 26),
         hair=(84, 54, 38), scalp=(70, 46, 36), iris=(124, 82, 46), freckles=90, moles=4,
     ),
-    Style(knot=0.033, locks=420, length=(0.05, 0.085), width=0.0052, lift=0.0012, tied=True),
+    Style(knot=0.033, clumps=0.0004, locks=420, length=(0.05, 0.085), width=0.0052, lift=0.0014, tied=True),
     "#3d6270",
 )  # fmt: skip
 

@@ -69,7 +69,7 @@ def bust(face: Face, look: Look, shapes: Mapping[str, Points], looks: Mapping[st
         turns = {1 + list(shapes).index(n): rotation(axis, angle) for n, (s, axis, angle) in (looks or {}).items() if s == side}
         eyes.append((eye(sign, face.eyes[side], layers, turns), ball))
         parts.append((lashes(base, stack, side, face.eyes[side], look.palette.lash_length), lash))
-    strands = Material("hair", roughness=look.style.roughness, texture=human_paint.hair(look.palette.hair), double_sided=True)
+    strands = Material("hair", roughness=look.style.roughness, texture=human_paint.hair(look.palette.hair))
     skull = np.unique(face.body[regions.outer[face.body].all(axis=1) & ~regions.ear[face.body].any(axis=1)])
     skull = skull[face.points[skull, 1] > -0.1]
     parts += [(part, strands) for part in human_hair.hair(face.points[skull], layers, look.style)]
@@ -113,6 +113,8 @@ def _skin(face: Face, look: Look, stack: Points) -> tuple[Part, Material]:
     fold, socket = whole[-1, :, :1], whole[-1, :, 1:2]
     shade = (1.0 - 0.7 * fold * (1.0 - np.array([0.22, 0.08, 0.07]))) * (1.0 - socket * np.array([0.30, 0.38, 0.40]))
     moves = np.concatenate([whole[: len(stack)], _neck(points, look.collar)])
+    # Under the shirt it is pushed in, since turns about several axes at once do not hold it quite in place.
+    moves[0] -= 0.012 * np.clip(-collar_field(points, look.collar) / 0.014, 0, 1)[:, None] * whole[-3]
     return Part("skin", moves, triangles, uv, shade, facing), Material("skin", roughness=0.62, texture=picture)
 
 
@@ -133,7 +135,7 @@ def _shirt(face: Face, height: float) -> list[tuple[str, Points, Indices]]:
     middle = rim.mean(axis=0)
     rim = rim[np.argsort(np.arctan2(rim[:, 0] - middle[0], rim[:, 2] - middle[2]))]
     angle = np.arctan2(rim[:, 0] - middle[0], rim[:, 2] - middle[2])
-    turns = np.linspace(-np.pi, np.pi, 60, endpoint=False)
+    turns = np.linspace(-np.pi, np.pi, 44, endpoint=False)
     ring = np.stack([np.interp(turns, angle, rim[:, k], period=2 * np.pi) for k in range(3)], axis=1)
     out = ring - middle
     out[:, 1] = 0.0
@@ -141,7 +143,7 @@ def _shirt(face: Face, height: float) -> list[tuple[str, Points, Indices]]:
     spin = np.linspace(0, 2 * np.pi, 8, endpoint=False)
     up = np.array([0.0, 1.0, 0.0])
     tube = ring[:, None] + 0.0042 * np.cos(spin)[:, None] * out[:, None] + (0.0075 * np.sin(spin)[:, None] + 0.002) * up
-    index = np.arange(480).reshape(60, 8)
+    index = np.arange(tube[..., 0].size).reshape(tube.shape[:2])
     quads = np.stack([index, np.roll(index, -1, 0), np.roll(np.roll(index, -1, 0), -1, 1), np.roll(index, -1, 1)], axis=-1).reshape(-1, 4)
     return [("shirt", shirt, triangles), ("collar", tube.reshape(-1, 3), triangulate(quads))]
 

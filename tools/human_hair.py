@@ -1,7 +1,8 @@
 """Hair: a cap over the scalp, locks that lie on it, and a knot. Sculpted here, from numbers alone.
 
 The cap is a surface over directions from a centre inside the skull, laid out around the crown (or the knot, where hair is
-tied), so that its rows and its texture follow the strands. A lock is a tapered strip, roof-shaped across, that runs over it.
+tied), so that its rows and its texture follow the strands. A lock is a tapered strip that runs over it, shaded as if it were round.
+Software draws in blocks of pixels, however few of them a triangle covers: what is narrow is made of as few triangles as it can be.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _HAIRLINE = np.array([
     (0, 33.5), (12, 36), (24, 36.5), (36, 33), (46, 27), (54, 20), (61, 11), (68, 2), (74, -5), (82, -6), (90, -5),
     (100, -6), (110, -11), (120, -20), (132, -31), (145, -40), (160, -46), (180, -48),
 ], dtype=float)  # fmt: skip
-_COLUMNS, _ROWS = 144, 18
+_COLUMNS, _ROWS = 96, 11
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Style:
     @property
     def rows(self) -> int:
         """Rows of vertices along a lock."""
-        return 4 if self.length[1] < 0.03 else 6
+        return 3 if self.length[1] < 0.03 else 5
 
     @property
     def axis(self) -> Points:
@@ -84,12 +85,11 @@ def hair(skull: Points, layers: int, style: Style) -> list[Part]:
         style: the cut.
     """
     head = _Head(skull, style)
-    parts = [_cap(head, layers)]
+    # What lies outside comes first: it hides the rest before that is shaded.
+    parts = [_locks(head, layers)] if style.locks else []
     if style.knot:
         parts.append(_knot(head, layers))
-    if style.locks:
-        parts.append(_locks(head, layers))
-    return parts
+    return [*parts, _cap(head, layers)]
 
 
 def inside_hairline(points: Points, style: Style) -> Points:
@@ -138,7 +138,7 @@ def _cap(head: _Head, layers: int) -> Part:
     bone = head.radius(flat).reshape(s.shape)
     inside = (edge - polar) * bone
     clumps = np.zeros_like(s)
-    for waves, height in ((13, 0.5), (19, 0.6), (29, 0.7), (44, 0.5)):
+    for waves, height in ((9, 0.5), (13, 0.6), (19, 0.7), (29, 0.5)):
         clumps += height * np.sin(waves * psi + rng.uniform(0, 2 * np.pi) + rng.normal(0, 1.6) * s)
     clumps *= style.clumps * np.clip(inside / 0.01, 0.1, 1.0) * np.clip((polar - start) / 0.2, 0, 1)
     thick = head.cover(flat, inside.ravel()).reshape(s.shape) + clumps - 0.0004 - 0.003 * np.exp(-inside / 0.0006)
@@ -152,7 +152,7 @@ def _cap(head: _Head, layers: int) -> Part:
 
 def _knot(head: _Head, layers: int) -> Part:
     """A twisted bun where the strands meet."""
-    rows, columns = 20, 48
+    rows, columns = 15, 40
     polar, turn = np.meshgrid(np.linspace(0.02, np.pi - 0.02, rows), np.linspace(0.0, 2 * np.pi, columns + 1), indexing="ij")
     twist = turn + 1.7 * polar
     size = head.style.knot * (1.0 + 0.055 * np.sin(5 * twist) + 0.02 * np.sin(9 * twist + 1.0))
@@ -190,27 +190,32 @@ def _locks(head: _Head, layers: int) -> Part:
     inside = (_hairline(bent.ravel(), style).reshape(bent.shape) - to) * bone
     rise = style.lift * rng.uniform(0.4, 1.0, count)[:, None] * np.sin(np.pi * np.clip(step, 0.0, 0.8))
     base = np.maximum(head.cover(flat, inside.ravel()).reshape(bent.shape), 0.0012 + 0.35 * style.thickness * front[:, None] * (inside < 0))
-    centre = CENTRE + path * (bone + base + rise + 0.0004 * rng.uniform(0, 1, count)[:, None])[..., None]
+    # Tied locks lie side by side: each has a height of its own, so that few cut through one another.
+    layer = (0.0012 if style.tied else 0.0004) * rng.uniform(0, 1, count)[:, None]
+    centre = CENTRE + path * (bone + base + rise + layer)[..., None]
     along = np.gradient(centre, axis=1)
     along /= np.linalg.norm(along, axis=2, keepdims=True)
     across = np.cross(along, path)
     across /= np.linalg.norm(across, axis=2, keepdims=True)
     wide = 0.5 * style.width * rng.uniform(0.6, 1.3, count)[:, None] * np.clip(np.minimum(step * 6 + 0.25, (1.0 - step) * 1.7 + 0.04), 0, 1)
-    ridge = 0.28 * wide[..., None] * path
-    strip = np.stack([centre - wide[..., None] * across, centre + ridge, centre + wide[..., None] * across], axis=2)
-    tilt = (0.55 if style.rows > 4 else 0.25) * across
-    normals = np.stack([path - tilt, path, path + tilt], axis=2)
-    normals /= np.linalg.norm(normals, axis=3, keepdims=True)
-    tone = rng.uniform(0.72, 1.12, count)[:, None, None] * (0.66 + 0.34 * np.clip(step * 3, 0, 1))[..., None] * np.array([0.85, 1.0, 0.85])
-    u = rng.uniform(0, 1, count)[:, None, None] + np.array([0.0, 0.03, 0.06])
-    uv = np.stack(np.broadcast_arrays(u, step[..., None]), axis=-1)
-    index = np.arange(count * style.rows * 3).reshape(count, style.rows, 3)
-    a, b, c, d = index[:, :-1, :-1], index[:, 1:, :-1], index[:, 1:, 1:], index[:, :-1, 1:]
-    points = strip.reshape(-1, 3)
-    return Part(
-        "hairLocks", _still(points, layers), triangulate(np.stack([a, d, c, b], axis=-1).reshape(-1, 4)), uv.reshape(-1, 2),
-        np.repeat(tone.reshape(-1, 1), 3, axis=1).clip(0, 1), normals.reshape(-1, 3),
-    )  # fmt: skip
+    tilt = (0.55 if style.rows > 3 else 0.25) * across
+    tone = rng.uniform(0.72, 1.12, count)[:, None] * (0.66 + 0.34 * np.clip(step * 3, 0, 1)) * 0.94
+    u = rng.uniform(0, 1, count)[:, None] + 0.0 * step
+    points = _strips(centre - wide[..., None] * across, centre + wide[..., None] * across)
+    normals = _strips(path - tilt, path + tilt)
+    uv = _strips(np.stack([u, u * 0 + step], axis=-1), np.stack([u + 0.06, u * 0 + step], axis=-1))
+    size = 2 * style.rows - 1
+    corner = np.arange(size - 2)
+    strip = np.stack([corner + corner % 2, corner + 1 - corner % 2, corner + 2], axis=1)
+    faces = (np.arange(count)[:, None, None] * size + strip).reshape(-1, 3)
+    colours = np.repeat(_strips(tone[..., None], tone[..., None]), 3, axis=1).clip(0, 1)
+    return Part("hairLocks", _still(points, layers), faces, uv, colours, normals / np.linalg.norm(normals, axis=1, keepdims=True))
+
+
+def _strips(left: Points, right: Points) -> Points:
+    """(N * (2 * rows - 1), K) of strips (N, rows, K) along both of their edges, row by row, which meet in a tip."""
+    pairs = np.stack([left[:, :-1], right[:, :-1]], axis=2).reshape(len(left), -1, left.shape[2])
+    return np.concatenate([pairs, 0.5 * (left[:, -1:] + right[:, -1:])], axis=1).reshape(-1, left.shape[2])
 
 
 def _scattered(style: Style, rng: np.random.Generator) -> Points:

@@ -175,7 +175,9 @@ def tongue(base: BaseMesh, stack: Points) -> Part:
     tip = (z - z.min()) / np.ptp(z)
     groove = np.exp(-((x / 0.003) ** 2)) * np.clip((tip - 0.2) / 0.3, 0, 1)
     tone = (1.0 - 0.25 * groove) * np.clip((tip - 0.3) / 0.7, 0.01, 1.0) ** 1.9
-    return Part("tongue", fine, triangulate(fine_quads), colours=np.repeat(tone[:, None], 3, axis=1))
+    # The root lies in the dark of the throat, where nobody sees it.
+    kept, triangles = np.unique(triangulate(fine_quads[(tip[fine_quads] > 0.3).any(axis=1)]), return_inverse=True)
+    return Part("tongue", fine[:, kept], triangles.reshape(-1, 3), colours=np.repeat(tone[kept, None], 3, axis=1))
 
 
 def _forwards(points: Points, triangles: Indices) -> Points:

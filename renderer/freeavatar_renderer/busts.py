@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from freeavatar.errors import RigError
 from freeavatar_renderer.accessors import Floats
-from freeavatar_renderer.glb import Bones, Matrix, Model, Morph, Node, Primitive, bound
+from freeavatar_renderer.model import Bones, Matrix, Model, Morph, Node, Primitive, bound
 
 _NODES: Final = ("body", "head", "eyeLeft", "eyeRight", "skin")
 _BONES: Final[Mapping[str, tuple[str, str]]] = {

@@ -4,6 +4,7 @@ EGL on a Linux without a display, the native context elsewhere. One context a pr
 """
 
 import contextlib
+import ctypes
 import functools
 import math
 import os
@@ -32,6 +33,8 @@ def context() -> "moderngl.Context":
         import moderngl
     except ImportError as error:
         raise MissingExtraError("Rendering", "moderngl", "renderer") from error
+    # Freeing this makes the C library keep what is freed later: a frame's memory, which it would give back and fetch again each time.
+    np.empty(31 << 20, np.uint8)
     linux = sys.platform.startswith("linux")
     if linux and os.environ.get("DISPLAY"):
         # The variable may name a display that is gone, as in a stale remote session.
@@ -43,6 +46,21 @@ def context() -> "moderngl.Context":
     except Exception as error:  # moderngl raises bare Exception when no driver answers
         hint = "on Debian or Ubuntu: apt-get install libgl1 libegl1 libgl1-mesa-dri" if linux else "update the graphics driver"
         raise RenderError(f"no OpenGL 3.3 context could be created ({error}); {hint}") from error
+
+
+def flush() -> None:
+    """Let the driver start on what it has been given. Software draws that on other threads while this one prepares what follows."""
+    if (library := _library()) is not None:
+        library.glFlush()
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    """OpenGL itself, for what moderngl does not offer; None where drivers are hardware's as a rule."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL("libGL.so.1")
+    return None
 
 
 class Target:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from freeavatar.errors import RigError
 from freeavatar_renderer.accessors import Floats
-from freeavatar_renderer.glb import Bones, Material, Model, Morph, Primitive, read_chunks
+from freeavatar_renderer.glb import read_chunks
+from freeavatar_renderer.model import Bones, Material, Model, Morph, Primitive
 from freeavatar_renderer.vrm import EMBEDDED
 
 _TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}

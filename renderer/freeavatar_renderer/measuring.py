@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from freeavatar import arkit
 from freeavatar.errors import RigError
 from freeavatar_renderer.accessors import Floats
-from freeavatar_renderer.glb import Model, Morph, Primitive
+from freeavatar_renderer.model import Model, Morph, Primitive
 
 _PLACES: Final = 280
 """Where movements are read: half of them on each side of the face."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freeavatar_renderer.accessors import Floats
-from freeavatar_renderer.glb import Morph, Primitive
+from freeavatar_renderer.model import Morph, Primitive
 
 
 class Morpher:

@@ -1,8 +1,7 @@
 """An avatar on the screen: a rig's values to pixels, by OpenGL off screen. This picture is the ground truth of training."""
 
-import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,87 +11,15 @@ from freeavatar.errors import RenderError, RigError
 from freeavatar.rig import Rig
 from freeavatar.types import Image, Vector
 from freeavatar_renderer import gl
-from freeavatar_renderer.glb import Model, Primitive, load_glb
-from freeavatar_renderer.morphing import Morpher
-
-Matrix = NDArray[np.float64]
+from freeavatar_renderer.glb import load_glb
+from freeavatar_renderer.model import Model
+from freeavatar_renderer.surface import Matrix, Surface, columns, upload
 
 FIELD_OF_VIEW: Final = 0.35
 """Radians, vertical; a portrait lens."""
 STILL: Final = 4
 """Samples a pixel of pictures that nobody waits for."""
 BACKGROUND: Final = (0.78, 0.81, 0.85)
-
-_VERTEX = """
-in vec3 position; in vec3 normal; in vec4 tone;
-uniform mat4 clip_from_camera;
-out vec3 facing; out vec4 paint;
-#ifdef SKINNED
-in vec4 share; uniform mat4 camera_from_part[4];
-#else
-uniform mat4 camera_from_part;
-#endif
-#ifdef PICTURED
-in vec2 uv; uniform vec4 shift; out vec2 spot;
-#endif
-void main() {
-#ifdef SKINNED
-    mat4 place = camera_from_part[0] * share.x + camera_from_part[1] * share.y
-        + camera_from_part[2] * share.z + camera_from_part[3] * share.w;
-#else
-    mat4 place = camera_from_part;
-#endif
-#ifdef PICTURED
-    spot = uv * shift.xy + shift.zw;
-#endif
-    gl_Position = clip_from_camera * (place * vec4(position, 1));
-    // Avatars scale their nodes evenly, so normals turn like positions.
-    facing = mat3(place) * normal; paint = tone;
-}"""
-
-# A bright room: soft sky and floor, a large window at the upper left, a light from behind that draws the outline.
-# Powers and exponentials are what software spends most of its time with, so that there are none: textures hold the square root of
-# light, tones roll off by a Taylor series' inverse, and 1 / 2.2 is a sum of halves, quarters and whole powers, 0.1 of 255 levels
-# off at most.
-_FRAGMENT = """
-in vec3 facing; in vec4 paint;
-uniform vec4 colour; uniform vec3 emissive, lens; uniform float metallic, roughness;
-#ifdef PICTURED
-in vec2 spot; uniform sampler2D picture;
-#endif
-#ifdef MASKED
-uniform float cutoff;
-#endif
-out vec4 result;
-const vec3 SKY = vec3(0.60, 0.64, 0.72), FLOOR = vec3(0.26, 0.24, 0.23), KEY = vec3(0.95, 0.91, 0.84), RIM = vec3(0.50, 0.56, 0.66);
-const vec3 KEY_AT = vec3(-0.466, 0.559, 0.686), RIM_AT = vec3(0.62, 0.55, -0.56);
-vec3 room(vec3 r, float blur) {
-    vec3 walls = mix(FLOOR, SKY, smoothstep(-0.1 - 0.9 * blur, 0.1 + 0.9 * blur, r.y + 0.15));
-    float window = smoothstep(0.90 - 0.9 * blur, 0.925 + 0.3 * blur, dot(r, KEY_AT));
-    return walls * 0.8 + KEY * window * (2.6 - 2.2 * blur) + RIM * smoothstep(0.6, 1.0, dot(r, RIM_AT)) * 1.2;
-}
-void main() {
-    vec4 base = colour * paint;
-#ifdef PICTURED
-    vec4 t = texture(picture, spot);
-    base *= vec4(t.rgb * t.rgb, t.a);
-#endif
-#ifdef MASKED
-    if (base.a < cutoff) discard;
-#endif
-    vec3 n = normalize(facing), v = normalize(vec3(lens.xy - lens.z * gl_FragCoord.xy, 1));
-    if (!gl_FrontFacing) n = -n;
-    float edge = 1.0 - clamp(dot(n, v), 0.0, 1.0), edge2 = edge * edge;
-    float key = max((dot(n, KEY_AT) + 0.25) / 1.25, 0.0);
-    vec3 light = mix(FLOOR, SKY, 0.5 + 0.5 * n.y) * 0.66 + KEY * key * 0.72 + RIM * max(dot(n, RIM_AT), 0.0);
-    vec3 mirror = mix(vec3(0.04), base.rgb, metallic);
-    mirror += (max(vec3(1.0 - roughness), mirror) - mirror) * edge2 * edge2 * edge;
-    vec3 c = base.rgb * (1.0 - metallic) * light + mirror * room(reflect(-v, n), roughness) + emissive;
-    vec3 over = max(4.0 * c - 3.0, 0.0);
-    c = min(c, 0.75) + 0.25 - 0.25 / (1.0 + over * (1.0 + over * (0.5 + over * (0.1667 + over * 0.0417))));
-    vec3 half_c = sqrt(c);
-    result = vec4(1.2301 * half_c + 0.1324 * c + sqrt(half_c) * (0.0355 - 0.3976 * half_c), base.a);
-}"""
 
 
 class AvatarRenderer:
@@ -118,15 +45,18 @@ class AvatarRenderer:
         self._ctx = gl.context()
         self._target = gl.Target(width, height, samples)
         pictures = [p.material.texture for node in model.nodes for p in node.primitives]
-        self._textures = {id(picture): self._texture(picture) for picture in pictures if picture is not None}
+        self._textures = {id(picture): upload(picture) for picture in pictures if picture is not None}
         turned = _turned_by(model, {control.node for control in rig.controls if control.node})
-        surfaces = [_Surface(p, i, turned) for i, node in enumerate(model.nodes) for p in node.primitives]
+        surfaces = [
+            Surface(p, i, turned, self._textures.get(id(p.material.texture))) for i, node in enumerate(model.nodes) for p in node.primitives
+        ]
         try:
             self._unplaced = {i: np.linalg.inv(model.places[i]) for surface in surfaces for i in surface.follows if i >= 0}
         except np.linalg.LinAlgError:
             raise RigError(f"{rig.model}: has a skin that follows a node of scale 0; export it with other scales") from None
-        # What one can see through comes last, over what lies behind it.
-        self._surfaces = sorted(surfaces, key=lambda s: ("OPAQUE", "MASK", "BLEND").index(s.material.alpha))
+        # What one can see through comes last, over what lies behind it; what never changes first, for threads to draw while the rest
+        # is being shaped.
+        self._surfaces = sorted(surfaces, key=lambda s: (("OPAQUE", "MASK", "BLEND").index(s.material.alpha), s.changes))
 
     def render(self, values: Vector, orbit: tuple[float, float] = (0.0, 0.0)) -> Image:
         """A picture of the avatar.
@@ -150,7 +80,7 @@ class AvatarRenderer:
         # By which a pixel's place tells from where it is seen.
         lens = 1 / clip[0, 0], 1 / clip[1, 1], 2 / clip[1, 1] / self._target.drawn_size[1]
         for program in {surface.program for surface in self._surfaces}:
-            program["clip_from_camera"].write(_columns(clip))
+            program["clip_from_camera"].write(columns(clip))
             program["lens"].value = lens
         places: list[Matrix] = []
         for node in self._model.nodes:
@@ -159,9 +89,7 @@ class AvatarRenderer:
         self._target.begin(self.background)
         for surface in self._surfaces:
             surface.shape(weights, self._model.nodes[surface.node].weights)
-            surface.program["camera_from_part"].write(b"".join(map(_columns, self._parts(surface, camera, places))))
-            self._bind(surface, looks.get(surface.material.name, {}))
-            surface.draw()
+            surface.draw(self._parts(surface, camera, places), looks.get(surface.material.name, {}))
         ctx.fbo.depth_mask = True
         ctx.enable_only(ctx.DEPTH_TEST)
         return self._target.read()
@@ -171,7 +99,7 @@ class AvatarRenderer:
         for resource in (*self._surfaces, *self._textures.values(), self._target):
             resource.release()
 
-    def _parts(self, surface: "_Surface", camera: Matrix, places: Sequence[Matrix]) -> list[Matrix]:
+    def _parts(self, surface: Surface, camera: Matrix, places: Sequence[Matrix]) -> list[Matrix]:
         """(4, 4) from a surface's coordinates to the camera's; of a skin, four, one for each of the nodes that it follows."""
         moves = [camera if i < 0 else places[i] @ self._unplaced[i] for i in surface.follows]
         return moves + [moves[0]] * (4 - len(moves)) if moves else [places[surface.node]]
@@ -198,44 +126,6 @@ class AvatarRenderer:
                         look[key] = look.get(key, np.zeros_like(row)) + row
         return looks
 
-    def _texture(self, picture: Image) -> Any:
-        texture = self._ctx.texture((picture.shape[1], picture.shape[0]), 4, _ROOTS[np.arange(4), picture].tobytes())
-        texture.build_mipmaps()
-        texture.filter = (self._ctx.LINEAR_MIPMAP_LINEAR, self._ctx.LINEAR)
-        return texture
-
-    def _bind(self, surface: "_Surface", look: Mapping[str, Vector]) -> None:
-        ctx, program, material = self._ctx, surface.program, surface.material
-        blend = material.alpha == "BLEND"
-        flags = ctx.DEPTH_TEST | (0 if material.double_sided else ctx.CULL_FACE) | (ctx.BLEND if blend else 0)
-        ctx.enable_only(flags)
-        ctx.fbo.depth_mask = not blend
-        if material.texture is not None:
-            self._textures[id(material.texture)].use()
-            program["shift"].value = (*_blend((1.0, 1.0), look.get("scale")), *_blend((0.0, 0.0), look.get("offset")))
-        program["colour"].value = _blend(material.colour, look.get("colour"))
-        program["emissive"].value = _blend(material.emissive, look.get("emissive"))
-        program["metallic"].value = material.metallic
-        program["roughness"].value = material.roughness
-        if material.alpha == "MASK":
-            program["cutoff"].value = material.cutoff
-
-
-_ROOTS: Final = np.stack([np.round(255 * (np.arange(256) / 255) ** 1.1)] * 3 + [np.arange(256)], axis=1).astype(np.uint8).T
-"""(4, 256) by channel: the square root of the light that a byte of sRGB stands for, and alpha as it is."""
-
-
-@functools.cache
-def _program(**features: bool) -> Any:
-    """The shaders for surfaces with and without some features; they stay as long as the context."""
-    head = "#version 330\n" + "".join(f"#define {name.upper()}\n" for name, wanted in features.items() if wanted)
-    return gl.context().program(vertex_shader=head + _VERTEX, fragment_shader=head + _FRAGMENT)
-
-
-def _blend(rest: tuple[float, ...], change: Vector | None) -> tuple[float, ...]:
-    """Numbers of a material on their way from rest to what controls want."""
-    return rest if change is None else tuple(float(r + t - change[0] * r) for r, t in zip(rest, change[1:], strict=True))
-
 
 def load_model(rig: Rig) -> Model:
     """The rig's model, with all that its rig.toml names. Needs no OpenGL.
@@ -253,61 +143,6 @@ def load_model(rig: Rig) -> Model:
     if absent := [c.morph for c in rig.correctives if c.morph not in model.morphs]:
         raise RigError(f"{rig.model}: has no morph target {absent[0]!r}, which a corrective of its rig.toml drives")
     return model
-
-
-class _Surface:
-    """A primitive on the graphics device.
-
-    Args:
-        primitive: the triangles.
-        node: where they are in the model.
-        turned: of each node of the model, the nearest one at or above it that turns, or -1.
-    """
-
-    def __init__(self, primitive: Primitive, node: int, turned: NDArray[np.int64]) -> None:
-        ctx = gl.context()
-        self.node, self.material = node, primitive.material
-        self._morpher = Morpher(primitive)
-        count = len(primitive.positions)
-        self.follows: list[int] = []
-        """The turning nodes that a skin follows, -1 for none; empty for what is rigidly on its own node."""
-        fixed = [np.ones((count, 4), np.float32) if primitive.colours is None else primitive.colours]
-        names, layout = ["tone"], "4f"
-        if self.material.texture is not None:
-            fixed.append(np.zeros((count, 2), np.float32) if primitive.uv is None else primitive.uv)
-            names, layout = [*names, "uv"], f"{layout} 2f"
-        if (bones := primitive.bones) is not None:
-            nearest = turned[bones.nodes]
-            self.follows = np.unique(nearest[bones.weights > 0]).tolist()
-            if len(self.follows) > 4:
-                raise RigError(
-                    f"a skin follows {len(self.follows)} turning nodes, expected at most 4; let controls of its rig.toml turn fewer"
-                )
-            parts = [np.where(nearest == i, bones.weights, 0).sum(axis=1) for i in self.follows]
-            if parts:
-                fixed.append(np.stack([*parts, *[np.zeros(count)] * (4 - len(parts))], axis=1))
-                names, layout = [*names, "share"], f"{layout} 4f"
-        pictured, masked = self.material.texture is not None, self.material.alpha == "MASK"
-        self.program = _program(pictured=pictured, masked=masked, skinned=bool(self.follows))
-        self._moving = ctx.buffer(self._morpher.rest.tobytes(), dynamic=True)
-        self._fixed = ctx.buffer(np.concatenate(fixed, axis=1, dtype=np.float32).tobytes())
-        self._faces = ctx.buffer(primitive.faces.tobytes())
-        self._array = ctx.vertex_array(
-            self.program, [(self._moving, "3f 3f", "position", "normal"), (self._fixed, layout, *names)], self._faces
-        )
-
-    def shape(self, weights: Mapping[str, float], rest: Mapping[str, float]) -> None:
-        """Apply morph weights, on top of the node's rest weights."""
-        total = {name: weights.get(name, 0.0) + rest.get(name, 0.0) for name in weights.keys() | rest.keys()} if rest else weights
-        if (rows := self._morpher.shape(total)) is not None:
-            self._moving.write(rows)
-
-    def draw(self) -> None:
-        self._array.render()
-
-    def release(self) -> None:
-        for resource in (self._array, self._moving, self._fixed, self._faces):
-            resource.release()
 
 
 def contact_sheet(
@@ -420,7 +255,3 @@ def _camera(rig: Rig, orbit: tuple[float, float], aspect: float) -> tuple[Matrix
     near, far = 0.1 * distance, 10 * distance
     depth = [[0, 0, (near + far) / (near - far), 2 * near * far / (near - far)], [0, 0, -1, 0]]
     return view, np.array([[f / aspect, 0, 0, 0], [0, f, 0, 0], *depth])
-
-
-def _columns(matrix: Matrix) -> bytes:
-    return matrix.T.astype("f4").tobytes()
