@@ -76,7 +76,7 @@ class Animator:
         self._feeds: dict[tuple[str, Path, tuple[str, ...]], dict[str, NDArray[np.float32]] | None] = {}
 
     @classmethod
-    def load(cls, path: Path | None = None, threads: int | None = 1) -> Self:
+    def load(cls, path: str | Path | None = None, threads: int | None = 1) -> Self:
         """Load a weights folder.
 
         Args:
@@ -86,7 +86,7 @@ class Animator:
         Raises:
             WeightsError: the weights are missing, damaged or of another graph.
         """
-        folder = path or WEIGHTS / "animator"
+        folder = Path(path or WEIGHTS / "animator")
         config = read_config(folder, FIELDS, OPTIONAL)
         avatars = _read_avatars(folder, config)
         session = open_session(folder, config, threads, CPU)  # so small that the way to another device costs more

@@ -46,7 +46,9 @@ class Encoder:
         self._outputs = [node.name for node in session.get_outputs()]
 
     @classmethod
-    def load(cls, path: Path | None = None, threads: int | None = None, provider: str | None = None, precision: str | None = None) -> Self:
+    def load(
+        cls, path: str | Path | None = None, threads: int | None = None, provider: str | None = None, precision: str | None = None
+    ) -> Self:
         """Load a weights folder.
 
         Args:
@@ -60,7 +62,7 @@ class Encoder:
             WeightsError: the weights are missing, damaged, or made for another crop or graph; or the provider is unknown,
                 not installed or does not start.
         """
-        folder = path or WEIGHTS / "encoder"
+        folder = Path(path or WEIGHTS / "encoder")
         config = read_config(folder, FIELDS, OPTIONAL)
         if config["crop_template"] != TEMPLATE:
             raise WeightsError(
@@ -89,7 +91,8 @@ class Encoder:
             return []
         for crop in crops:
             if crop.image.shape != (self.size, self.size, 3):
-                raise WeightsError(f"the encoder {self.name} takes crops of {self.size} pixels, not of shape {crop.image.shape}")
+                wanted = f"the encoder {self.name} takes crops of {self.size} pixels"
+                raise WeightsError(f"{wanted}, not of shape {crop.image.shape}; cut them with FaceTracker(size={self.size})")
         images = np.stack([crop.image for crop in crops]).transpose(0, 3, 1, 2).astype(np.float32)  # (B, 3, S, S)
         out = dict(zip(self._outputs, self._session.run(None, {"image": images}), strict=True))
         return [

@@ -11,7 +11,7 @@ from freeavatar.animator import Animator
 from freeavatar.calibrate import camera_key
 from freeavatar.calibration import Calibrator
 from freeavatar.encoder import Encoder
-from freeavatar.errors import RigError, SourceError
+from freeavatar.errors import SourceError
 from freeavatar.face import FaceTracker
 from freeavatar.filters import RigFilter, load_smoothing
 from freeavatar.follower import EVERY, Follower
@@ -21,7 +21,7 @@ from freeavatar.pacing import Clock, SystemClock, attended, due, until
 from freeavatar.pipeline import load_models
 from freeavatar.presence import Loss, Presence
 from freeavatar.profiles import find_profile
-from freeavatar.rig import Rig, load_rig
+from freeavatar.rig import Rig, load_rigs
 from freeavatar.sinks.moment import Moment
 from freeavatar.sinks.outlet import Outlet, running
 from freeavatar.sinks.recording import RecordingSink
@@ -281,19 +281,6 @@ def open_local(
             outlets.append(Outlet(stack.enter_context(take), lambda moment: replace(moment, picture=None), now, say, depth=_KEPT))
         stack.pop_all()  # from now on each sink is its outlet's
     return outlets
-
-
-def load_rigs(rigs: Sequence[str | Path]) -> list[Rig]:
-    """Rigs by name or folder, whose names differ.
-
-    Raises:
-        RigError: none, one that is not valid, or two of the same name.
-    """
-    loaded = [load_rig(rig) for rig in rigs]
-    names = [rig.name for rig in loaded]
-    if not names or len(set(names)) < len(names):
-        raise RigError(f"rigs {', '.join(names) or 'none'}: expected one or more, each once")
-    return loaded
 
 
 def _summarise(source: str, rigs: Sequence[str], tally: Tally, outlets: Sequence[Outlet[Any]], watch: Stopwatch) -> Summary:

@@ -7,14 +7,14 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from freeavatar.errors import OutputError, RigError, SourceError
+from freeavatar.errors import OutputError, SourceError
 from freeavatar.interrupt import stop_on
 from freeavatar.output import check_output, check_outputs
 from freeavatar.pipeline import load_models, track_ahead
 from freeavatar.presence import Presence
 from freeavatar.preview import PREVIEW_SUFFIXES, Preview
 from freeavatar.progress import progress
-from freeavatar.rig import Rig, load_rig
+from freeavatar.rig import Rig, load_rigs
 from freeavatar.sinks import FILE_SUFFIXES, open_file
 from freeavatar.sources import Source, open_source
 from freeavatar.types import Frame, RigFrame, Tracking
@@ -25,8 +25,8 @@ class Summary:
     """What a job did."""
 
     source: str
-    rig: str
-    """Its name; of several their names, with commas."""
+    rigs: tuple[str, ...]
+    """Their names."""
     frames: int
     faces: int
     """Frames in which a face was found."""
@@ -53,10 +53,8 @@ def retarget(spec: str | Path, rig: str | Path | Sequence[str | Path], outputs: 
         FreeAvatarError: the input, the rig, an output, the weights or the renderer is not usable.
     """
     start = time.perf_counter()
-    avatars = [load_rig(name) for name in ([rig] if isinstance(rig, str | Path) else rig)]
+    avatars = load_rigs([rig] if isinstance(rig, str | Path) else rig)
     names = [avatar.name for avatar in avatars]
-    if not names or len(set(names)) < len(names):
-        raise RigError(f"rigs {', '.join(names) or 'none'}: expected one or more, each once")
     files = [(_own(path, name if len(names) > 1 else ""), i) for path in outputs for i, name in enumerate(names)]
     check_outputs([path for path, _ in files], FILE_SUFFIXES, spec)
     if preview is not None:
@@ -81,7 +79,7 @@ def retarget(spec: str | Path, rig: str | Path | Sequence[str | Path], outputs: 
             if stop.is_set():
                 break
     written = [str(path) for path in (*(path for path, _ in files), *([preview] if preview else []))]
-    return Summary(str(spec), ", ".join(names), frames, faces, time.perf_counter() - start, written, stop.is_set(), source.warning)
+    return Summary(str(spec), tuple(names), frames, faces, time.perf_counter() - start, written, stop.is_set(), source.warning)
 
 
 def _own(path: Path, name: str) -> Path:

@@ -5,7 +5,7 @@ driven by the animator, by the head's pose or by the gaze.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ SOURCES: Final = (ANIMATOR, "head.yaw", "head.pitch", "head.roll", "gaze.yaw", "
 _ROOTS: Final = (Path(__file__).parent / "_rigs", Path(__file__).parents[1] / "rigs")
 """Where shipped rigs are: in a wheel, in a source tree."""
 _MAX_TOML: Final = 1 << 20
+_LONGEST_NAME: Final = 256
 _RANGE: Final = (-1e6, 1e6)
 """Of any number in a rig.toml."""
 MAX_CONTROLS: Final = 1000
@@ -243,6 +244,19 @@ def load_rig(name: str | Path) -> Rig:
         raise RigError(f"{file}: {error}") from None
 
 
+def load_rigs(names: Sequence[str | Path]) -> list[Rig]:
+    """Rigs by name or folder, whose names differ.
+
+    Raises:
+        RigError: none, one that is not valid, or two of the same name.
+    """
+    rigs = [load_rig(name) for name in names]
+    found = [rig.name for rig in rigs]
+    if not found or len(set(found)) < len(found):
+        raise RigError(f"rigs {', '.join(found) or 'none'}: expected one or more, each once")
+    return rigs
+
+
 def read_rig(file: Path) -> str:
     """The text of a rig.toml.
 
@@ -289,8 +303,11 @@ def _rig(folder: Path, document: dict[str, Any]) -> Rig:
     )
     camera.end()
     table.end()
-    if not rig.name or rig.camera_height <= 0:
-        raise RigError("name must not be empty and camera.height must be above 0")
+    # The name becomes part of file names and of OSC addresses, and a word of messages.
+    if not 0 < len(rig.name) <= _LONGEST_NAME or not rig.name.isprintable() or set(rig.name) & set("/\\"):
+        raise RigError(f"name is {rig.name!r:.60}, expected 1 to {_LONGEST_NAME} printable characters, none of them / or \\")
+    if rig.camera_height <= 0:
+        raise RigError("camera.height must be above 0")
     if len(rig.correctives) > MAX_CONTROLS:
         raise RigError(f"has {len(rig.correctives)} correctives; expected at most {MAX_CONTROLS}")
     for corrective in rig.correctives:

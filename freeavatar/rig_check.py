@@ -16,7 +16,7 @@ from freeavatar.rig import ANIMATOR, Control, MaterialChange, Rig, load_rig
 from freeavatar.types import Image
 
 if TYPE_CHECKING:
-    from freeavatar_renderer.glb import Model
+    from freeavatar_renderer.model import Model
 
 _STILL: Final = 2e-4
 """A control that moves nothing further than this, in camera heights, moves nothing."""

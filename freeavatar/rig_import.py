@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 from freeavatar import arkit
 from freeavatar.errors import OutputError, RigError
+from freeavatar.gallery import EXPRESSIONS
 from freeavatar.rig import ANIMATOR, MAX_CONTROLS, Control, MaterialChange, load_rig
 from freeavatar.vocabulary import Guess, guess
 
 if TYPE_CHECKING:
     from freeavatar_renderer.busts import Bust
-    from freeavatar_renderer.glb import Model
     from freeavatar_renderer.measuring import Likeness
+    from freeavatar_renderer.model import Model
     from freeavatar_renderer.vrm import VrmExpression
 
 MOVEMENT: Final = "movement"
@@ -36,12 +37,7 @@ _MOST_TURNS: Final = 7
 _PICTURED: Final = 80
 """Controls on the sheet of pictures."""
 _PREVIEWS: Final[Mapping[str, Mapping[str, float]]] = {
-    "neutral": {},
-    "smile": {"mouthSmileLeft": 1, "mouthSmileRight": 1, "cheekSquintLeft": 0.6, "cheekSquintRight": 0.6},
-    "left wink": {"eyeBlinkLeft": 1},
-    "surprise": {"browInnerUp": 1, "browOuterUpLeft": 1, "browOuterUpRight": 1, "eyeWideLeft": 1, "eyeWideRight": 1, "jawOpen": 0.5},
-    "frown": {"browDownLeft": 1, "browDownRight": 1, "mouthFrownLeft": 1, "mouthFrownRight": 1},
-    "pucker": {"mouthPucker": 1},
+    **{label: EXPRESSIONS[label] for label in ("neutral", "broad smile", "left wink", "raised brows", "frown", "pucker")},
     "jaw open": {"jawOpen": 1},
     "look left": {"eyeLookOutLeft": 1, "eyeLookInRight": 1},
 }
@@ -86,6 +82,8 @@ def import_rig(model: Path, folder: Path | None = None) -> Imported:
     from freeavatar_renderer.glb import load_glb
     from freeavatar_renderer.glb_writer import save_glb
 
+    if model.is_dir():
+        raise RigError(f"{model}: is a folder; expected a model, a GLB, glTF or VRM file")
     folder = Path(model.stem) if folder is None else folder
     if folder.exists() or folder.is_symlink():
         raise OutputError(f"{folder}: exists already; remove it or choose another folder with -o")
@@ -107,7 +105,7 @@ def import_rig(model: Path, folder: Path | None = None) -> Imported:
     mapped = [c for c, _ in controls if c.arkit or c.source != ANIMATOR]
     with _new_folder(folder) as temporary:
         save_glb(temporary / "avatar.glb", bust.model, bust.model.avatar.licence)
-        (temporary / "rig.toml").write_text(_toml(model, folder.resolve().name, bust, controls), encoding="utf-8")
+        (temporary / "rig.toml").write_text(_toml(model, folder.resolve().name.replace("\\", "_"), bust, controls), encoding="utf-8")
         (temporary / "LICENSE").write_text(_licence(model, bust), encoding="utf-8")
         notes = _notes(bust)
         (temporary / "report.md").write_text(_report(model, controls, notes), encoding="utf-8")
@@ -348,12 +346,14 @@ def _report(model: Path, controls: Sequence[tuple[Control, Guess | None]], notes
     """What was guessed, the least sure first, as Markdown."""
     rows = [(c, known) for c, known in controls if known is None or known.vocabulary != "skeleton"]
     rows.sort(key=lambda row: row[1].confidence if row[1] is not None else 0.0)
+    doubtful = any(known is None or known.vocabulary == MOVEMENT for _, known in rows)
     lines = [
         f"# Import of {_printable(model.name)}",
         "",
         "What each control means is guessed from its name, or, where the name says nothing, from what it moves. The least sure",
         "come first. To correct one, edit `arkit` of the control in `rig.toml` (value = sum of weight times ARKit shape; without",
-        "`arkit`, nothing drives it), then run `freeavatar rig check` on the folder. `controls.png` shows the doubtful ones.",
+        "`arkit`, nothing drives it), then run `freeavatar rig check` on the folder."
+        + (" `controls.png` shows the doubtful ones." if doubtful else ""),
         "",
         "| control | ARKit | confidence | why |",
         "|---|---|---|---|",

@@ -94,6 +94,7 @@ def test_a_typo_is_answered_with_a_guess(capsys: pytest.CaptureFixture[str]) -> 
         (("live", "--source", "no.mp4", "--names", "a.toml", "--live-link", "127.0.0.1:9"), "--osc HOST:PORT or --vmc HOST:PORT"),
         (("calibrate", "--source", "no.mp4"), "no.mp4"),
         (("replay", "no_take"), "no_take"),
+        (("replay", "no_take", "-o", "take.csv", "--osc", "127.0.0.1:9"), "sent or written, not both"),
         (("rig", "check", "."), "rig.toml"),
         (("demo", "no.mp4"), "no.mp4"),
         (("bench", "no.mp4"), "no.mp4"),
@@ -117,7 +118,7 @@ def test_retarget_reports_in_words_or_as_json(clip: Path, tmp_path: Path, capsys
     assert main(["retarget", str(clip), "--rig", "human", "-o", *outputs, "--json"]) == 0
     out, err = capsys.readouterr()
     summary = json.loads(out)
-    assert (summary["frames"], summary["faces"], summary["rig"], summary["outputs"], err) == (40, 20, "human", outputs, "")
+    assert (summary["frames"], summary["faces"], summary["rigs"], summary["outputs"], err) == (40, 20, ["human"], outputs, "")
 
 
 @pytest.mark.usefixtures("tiny_weights", "tracked")

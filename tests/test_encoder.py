@@ -69,7 +69,7 @@ def test_pixels_are_handed_over_as_rgb_in_planes(weights: Path) -> None:
 
 
 def test_no_crops_give_no_expressions(weights: Path) -> None:
-    assert Encoder.load(weights / "encoder").encode([]) == []
+    assert Encoder.load(str(weights / "encoder")).encode([]) == []
 
 
 def test_a_crop_of_another_size_is_refused(weights: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from freeavatar import arkit
 from freeavatar.errors import RigError
-from freeavatar.rig import ANIMATOR, load_rig
+from freeavatar.rig import ANIMATOR, load_rig, load_rigs
 
 HEADER = """format = 1
 name = "test"
@@ -111,6 +111,9 @@ def test_a_rig_loads_from_its_folder_and_from_its_file(tmp_path: Path, where: st
         (HEADER.replace("format = 1", "format = 2") + JAW, "format 2 is not known"),
         (HEADER.replace('title = "Test"\n', "") + JAW, "title is missing"),
         (HEADER.replace("height = 0.4", "height = 0") + JAW, "height must be above 0"),
+        (HEADER.replace('"test"', '""') + JAW, "name is '', expected 1 to 256"),
+        (HEADER.replace('"test"', '"../x"') + JAW, "name is '../x', expected 1 to 256 printable characters, none of them /"),
+        (HEADER.replace('"test"', r'"a\nb"') + JAW, "name is 'a\\nb', expected"),
         (HEADER.replace("height = 0.4", "height = 0.4\nzoom = 2") + JAW, "unknown key 'zoom'"),
         (HEADER.replace("[0.0, 0.1, 0.0]", "[0.0, 0.1]") + JAW, "expected a list of 3 numbers"),
         (HEADER.replace("avatar.glb", "../avatar.glb") + JAW, "is not a file in the rig's folder"),
@@ -150,6 +153,13 @@ def test_a_mistake_is_named_in_one_line(tmp_path: Path, toml: str, message: str)
     assert "\n" not in str(caught.value) and "rig.toml" in str(caught.value)
 
 
+def test_rigs_are_loaded_once_each() -> None:
+    assert [rig.name for rig in load_rigs(["human", "robot"])] == ["human", "robot"]
+    for names in ([], ["human", "human"]):
+        with pytest.raises(RigError, match="each once"):
+            load_rigs(names)
+
+
 def test_an_unknown_name_lists_the_shipped_rigs() -> None:
     with pytest.raises(RigError, match=r"no rig 'nobody': expected .*\bhuman, .*robot"):
         load_rig("nobody")
@@ -186,3 +196,10 @@ def test_shipped_rigs_have_a_map_for_every_control_of_the_animator(name: str) ->
         for c in rig.controls
     ]
     assert np.where(lateral, -mirrored, mirrored) == pytest.approx(plain[partner], abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "lid"), [("anime", "blinkLeft"), ("robot", "lidLeft"), ("pixel", "lidLeft")])
+def test_large_eyes_leave_no_slit_where_a_shut_eye_is_read_a_little_open(name: str, lid: str) -> None:
+    rig = load_rig(name)
+    value = dict(zip(rig.names, rig.from_arkit(weights(eyeBlinkLeft=0.87)), strict=True))
+    assert value[lid] == 1

@@ -12,7 +12,8 @@ from freeavatar.rig import list_rigs, load_rig
 from freeavatar.rig_export import export_rig
 from freeavatar.rig_import import import_rig
 from freeavatar_renderer import gl
-from freeavatar_renderer.glb import Model, load_glb
+from freeavatar_renderer.glb import load_glb
+from freeavatar_renderer.model import Model
 from tests.test_glb import document, rewrite
 
 

@@ -16,8 +16,9 @@ from freeavatar.rig import load_rig
 from freeavatar.rig_import import import_rig
 from freeavatar_renderer import gl
 from freeavatar_renderer.busts import take_bust
-from freeavatar_renderer.glb import Bones, Model, load_glb
+from freeavatar_renderer.glb import load_glb
 from freeavatar_renderer.glb_writer import save_glb
+from freeavatar_renderer.model import Bones, Model
 from freeavatar_renderer.raster import AvatarRenderer, load_model
 from tests.test_glb import document, rewrite
 from tools.gltf_writer import Material, Node, Primitive, write_glb
@@ -81,6 +82,7 @@ def test_the_folder_is_whole(build: Build, tmp_path: Path) -> None:
         *("rig.toml", "avatar.glb", "preview.png", "LICENSE", "report.md", "controls.png")
     }
     assert "2024 Someone" in (tmp_path / "rig/LICENSE").read_text()
+    assert "controls.png" in (tmp_path / "rig/report.md").read_text()
     text = (tmp_path / "rig/rig.toml").read_text()
     assert "ARKit, confidence 1.0" in text and "unknown name" in text
     assert {p.name for p in tmp_path.iterdir()} == {"rig", "stranger.glb"}
@@ -89,6 +91,7 @@ def test_the_folder_is_whole(build: Build, tmp_path: Path) -> None:
 
 def test_the_preview_looks_at_the_face_and_the_controls_move_it(build: Build, tmp_path: Path) -> None:
     import_rig(build("browOuterUpLeft", "browOuterUpRight"), tmp_path / "rig")
+    assert not (tmp_path / "rig/controls.png").exists() and "controls.png" not in (tmp_path / "rig/report.md").read_text()
     rig = load_rig(tmp_path / "rig")
     assert len(load_glb(rig.model).nodes) == 2, "the feet are left out"
     renderer = AvatarRenderer(rig, 64, 64)
@@ -225,6 +228,13 @@ def test_nothing_is_overwritten(build: Build, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists already"):
         import_rig(build("jawOpen"), tmp_path / "rig")
     assert not list((tmp_path / "rig").iterdir())
+
+
+def test_a_folder_is_no_model_and_nobody_is_told_to_remove_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    with pytest.raises(RigError, match="mine: is a folder; expected a model"):
+        import_rig(Path("mine"))
 
 
 def test_a_model_that_cannot_move_is_refused_and_leaves_nothing(build: Build, tmp_path: Path) -> None:

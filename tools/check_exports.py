@@ -21,7 +21,8 @@ import numpy as np
 from freeavatar.rig import list_rigs, load_rig
 from freeavatar.rig_export import export_rig
 from freeavatar_renderer.accessors import Floats
-from freeavatar_renderer.glb import Primitive, load_glb
+from freeavatar_renderer.glb import load_glb
+from freeavatar_renderer.model import Primitive
 
 CLOSE = 1e-5
 """Metres by which a vertex may be elsewhere."""

@@ -19,8 +19,9 @@ from freeavatar import arkit
 from freeavatar.rig import list_rigs, load_rig
 from freeavatar.vocabulary import guess
 from freeavatar_renderer.busts import take_bust
-from freeavatar_renderer.glb import Model, load_glb
+from freeavatar_renderer.glb import load_glb
 from freeavatar_renderer.measuring import Dictionary, motions
+from freeavatar_renderer.model import Model
 
 SAME = 0.7
 """Cosine of ARKit maps that say the same."""

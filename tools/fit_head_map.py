@@ -11,7 +11,6 @@ Result: renderer/freeavatar_renderer/head_map.npz.
 """
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from scipy.spatial import cKDTree
 
 from freeavatar import arkit
 from freeavatar.face import FaceTracker
+from freeavatar.output import replacing
 from freeavatar.types import Frame
 from freeavatar_renderer import head_map
 from freeavatar_renderer.anny import average_skin, load_anny
@@ -363,9 +363,8 @@ def main() -> None:
         "anny_movement": movement.project(anny_moves), "anny_explained": ours.explained, "anny_uv": anny_uv.astype(np.float16),
         "movement_regions": movement.regions(),
     }  # fmt: skip
-    temporary = head_map.FILE.with_suffix(".tmp.npz")
-    np.savez_compressed(temporary, **{k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in tables.items()})
-    os.replace(temporary, head_map.FILE)
+    with replacing(head_map.FILE) as temporary:
+        np.savez_compressed(temporary, **{k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in tables.items()})
     for k, name in enumerate(arkit.NAMES):
         print(f"{name:20s}", valid.describe(k), "|", ours.describe(k))
     _plot(args.plot, names, valid.to_arkit)

@@ -5,7 +5,6 @@ What rig builders need and no more. Lengths are metres, Y up, the face along +Z.
 """
 
 import json
-import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from freeavatar.output import replacing
 
 Array = NDArray[Any]
 
@@ -92,9 +93,8 @@ class Node:
 def write_glb(path: Path, roots: Sequence[Node], copyright: str = "") -> int:
     """Write nodes with all that hangs below them to ``path``; returns the number of bytes."""
     data = _Writer(copyright).glb(roots)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
     return len(data)
 
 

@@ -4,12 +4,13 @@ The extension is VRMC_vrm 1.0 (https://github.com/vrm-c/vrm-specification): meta
 """
 
 import json
-import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from freeavatar.output import replacing
 
 BONES: Final = (
     "hips", "spine", "chest", "neck", "head",
@@ -52,9 +53,8 @@ def add_vrm(path: Path, meta: Meta, morphs: Sequence[str], face_node: str, eye_h
     text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     whole = struct.pack("<4sIIII", b"glTF", 2, 20 + len(text) + len(binary), len(text), 0x4E4F534A) + text + binary
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(whole)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(whole)
     return len(whole)
 
 

@@ -157,6 +157,8 @@ def replay(
     """
     from freeavatar import replay as job
 
+    if output and targets != _Targets():
+        raise OutputError("a take is sent or written, not both at once: leave out -o, or the programs to send to")
     done = job.export(take, output, rig) if output else job.replay(take, _targets(targets), rig, say=say)
     ending = "" if done.complete else "; it was cut short and lacks its last second"
     files = [f"  {path}" for path in done.outputs]

@@ -35,7 +35,7 @@ class OscSink(UdpSink):
         self.prefix = check_prefix(prefix)
         self._names = names
         for alias in names.aliases.values():
-            if not _is_path(alias.name):
+            if not is_path(alias.name):
                 raise OutputError(f"{names.where}: {alias.name!r:.80} is no OSC address; use letters and digits, no spaces and #*,?[]{{}}")
         super().__init__(address)
         self.target += self.prefix
@@ -61,10 +61,11 @@ def check_prefix(prefix: str) -> str:
     Raises:
         OutputError: it does not start with a slash or holds characters that OSC reserves.
     """
-    if not prefix.startswith("/") or not _is_path(prefix):
+    if not prefix.startswith("/") or not is_path(prefix):
         raise OutputError(f"OSC prefix {prefix!r}: expected a path such as {DEFAULT_PREFIX}, without spaces and #*,?[]{{}}")
     return prefix.rstrip("/")
 
 
-def _is_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Whether a text may be part of an OSC address."""
     return text.isascii() and text.isprintable() and not set(text) & set(" #*,?[]{}")

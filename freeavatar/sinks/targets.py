@@ -14,7 +14,7 @@ from freeavatar.sinks.live_link import DEFAULT_SUBJECT, LiveLinkSink
 from freeavatar.sinks.moment import Moment
 from freeavatar.sinks.names import load_names
 from freeavatar.sinks.openseeface import OpenSeeFaceSink
-from freeavatar.sinks.osc import DEFAULT_PREFIX, TRACKING, OscSink, full_address
+from freeavatar.sinks.osc import DEFAULT_PREFIX, TRACKING, OscSink, full_address, is_path
 from freeavatar.sinks.outlet import Outlet, Sink, running
 from freeavatar.sinks.vmc import VmcSink
 from freeavatar.sinks.vrchat import VrchatSink
@@ -89,6 +89,10 @@ def open_targets(
         SettingsError: the file of names is not understood, or does not suit the rigs.
     """
     names = load_names(targets.names)
+    if targets.osc is not None and len(rigs) > 1 and (odd := [rig for rig in rigs if not is_path(rig)]):
+        raise OutputError(
+            f"rig {odd[0]!r:.80}: addresses of OSC have no spaces, #*,?[]{{}} and letters beyond ASCII; rename it in its rig.toml"
+        )
     prefixes = [targets.osc_prefix] if len(rigs) == 1 else [f"{targets.osc_prefix.rstrip('/')}/{rig}" for rig in rigs]
     if targets.osc is not None and names["osc"].aliases:
         sent = [(prefix, control) for prefix, controls in zip(prefixes, rigs.values(), strict=True) for control in (*controls, TRACKING)]

@@ -124,6 +124,8 @@ def open_source(
         from freeavatar.sources.camera import Camera
 
         return Camera(int(str(spec)), mode, report)
+    if not str(spec):
+        raise SourceError("the input has no name; expected a video, an image, a folder of images or a camera number")
     path = Path(spec)
     try:
         folder = path.is_dir()

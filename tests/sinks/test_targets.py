@@ -39,6 +39,18 @@ def test_a_target_that_fails_to_open_closes_those_before_it(recwarn: pytest.Warn
     assert not [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)]
 
 
+def test_a_name_that_is_no_part_of_an_address_is_told_where_it_would_be_one() -> None:
+    rigs = {"human": ("jawOpen",), "my avatar": ("jawOpen",)}
+    with (
+        pytest.raises(OutputError, match="rig 'my avatar': addresses of OSC have no spaces"),
+        open_targets(Targets(osc="127.0.0.1:9"), rigs),
+    ):
+        pass
+    for targets, some in ((Targets(vmc="127.0.0.1:9"), rigs), (Targets(osc="127.0.0.1:9"), {"my avatar": ("jawOpen",)})):
+        with open_targets(targets, some) as outlets:
+            assert len(outlets) == 1
+
+
 def test_of_several_rigs_osc_carries_each_by_name_and_others_the_first(frame: Callable[..., RigFrame]) -> None:
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)]

@@ -16,6 +16,7 @@ from freeavatar.animator import Animator
 from freeavatar.calibration import Calibrator
 from freeavatar.profiles import Neutral, Profile
 from freeavatar.rig import Rig
+from freeavatar.train import controls
 from freeavatar.types import Expression
 
 from . import metrics
@@ -124,11 +125,10 @@ class Truth:
 
 
 def wanted(people: Faces, rig: Rig) -> Truth:
-    """The truth of a rig's :func:`columns`."""
+    """The truth of a rig's :func:`columns`, as the animator learns it."""
     own = columns(rig)
-    needs = np.array([[name in rig.controls[i].arkit for name in arkit.NAMES] for i in own])
-    values, rest = (rig.normalise(v)[..., own].astype(np.float64) for v in (rig.from_arkit(people.arkit), rig.neutral()))
-    return Truth(values, np.asarray((1 - people.mask) @ needs.T == 0), rest)
+    values, known = (table.numpy()[:, np.isin(rig.driven, own)] for table in controls.truth(rig, people.arkit, people.mask))
+    return Truth(values.astype(np.float64), known, rig.normalise(rig.neutral())[own].astype(np.float64))
 
 
 def figures(values: Array, truth: Truth) -> dict[str, float]:

@@ -5,7 +5,6 @@ A set is drawn once and kept in a file; the same seed draws the same set. Nothin
 
 import functools
 import itertools
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from freeavatar.face import FaceTracker
 from freeavatar.face.landmarks import COUNT
+from freeavatar.output import replacing
 from freeavatar.types import Frame
 from freeavatar_renderer import comparisons, head_map
 from freeavatar_renderer.anny import load_anny
@@ -219,9 +219,8 @@ def pictures(name: str, size: Size, seed: int, cache: Path, workers: int) -> Row
         "drawn_for": np.array(asked),
     }
     cache.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, **stored)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        np.savez(temporary, **stored)
     return rows
 
 

@@ -1,7 +1,6 @@
 """Real faces with emotion labels: what MediaPipe reads from them, kept in a file of its own so that it is read once."""
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from freeavatar.errors import SourceError
 from freeavatar.face import FaceTracker
 from freeavatar.face.landmarks import COUNT
+from freeavatar.output import replacing
 from freeavatar.sources import open_source
 from freeavatar.types import Frame
 from freeavatar_renderer.heads import data_root
@@ -53,9 +53,8 @@ def faces(split: str, cache: Path, workers: int) -> Rows:
     found = spread(_track, jobs, workers, f"MediaPipe, {split}")
     rows |= {"landmarks": np.concatenate([f[0] for f in found]), "peer": np.concatenate([f[1] for f in found])}
     cache.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, files=rows["files"], landmarks=rows["landmarks"], peer=rows["peer"])
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        np.savez(temporary, files=rows["files"], landmarks=rows["landmarks"], peer=rows["peer"])
     return rows
 
 
