@@ -112,9 +112,9 @@ def _skin(face: Face, look: Look, stack: Points) -> tuple[Part, Material]:
     # Folds are darker and redder, as if light had bounced in them.
     fold, socket = whole[-1, :, :1], whole[-1, :, 1:2]
     shade = (1.0 - 0.7 * fold * (1.0 - np.array([0.22, 0.08, 0.07]))) * (1.0 - socket * np.array([0.30, 0.38, 0.40]))
-    moves = np.concatenate([whole[: len(stack)], _neck(points, look.collar)])
     # Under the shirt it is pushed in, since turns about several axes at once do not hold it quite in place.
-    moves[0] -= 0.012 * np.clip(-collar_field(points, look.collar) / 0.014, 0, 1)[:, None] * whole[-3]
+    sunk = points - 0.012 * np.clip(-collar_field(points, look.collar) / 0.014, 0, 1)[:, None] * whole[-3]
+    moves = np.concatenate([sunk[None], whole[1 : len(stack)], _neck(sunk, look.collar)])
     return Part("skin", moves, triangles, uv, shade, facing), Material("skin", roughness=0.62, texture=picture)
 
 

@@ -200,10 +200,10 @@ def _locks(head: _Head, layers: int) -> Part:
     wide = 0.5 * style.width * rng.uniform(0.6, 1.3, count)[:, None] * np.clip(np.minimum(step * 6 + 0.25, (1.0 - step) * 1.7 + 0.04), 0, 1)
     tilt = (0.55 if style.rows > 3 else 0.25) * across
     tone = rng.uniform(0.72, 1.12, count)[:, None] * (0.66 + 0.34 * np.clip(step * 3, 0, 1)) * 0.94
-    u = rng.uniform(0, 1, count)[:, None] + 0.0 * step
+    u = rng.uniform(0, 1, count)[:, None]
     points = _strips(centre - wide[..., None] * across, centre + wide[..., None] * across)
     normals = _strips(path - tilt, path + tilt)
-    uv = _strips(np.stack([u, u * 0 + step], axis=-1), np.stack([u + 0.06, u * 0 + step], axis=-1))
+    uv = _strips(*(np.stack(np.broadcast_arrays(edge, step), axis=-1) for edge in (u, u + 0.06)))
     size = 2 * style.rows - 1
     corner = np.arange(size - 2)
     strip = np.stack([corner + corner % 2, corner + 1 - corner % 2, corner + 2], axis=1)

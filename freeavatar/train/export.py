@@ -23,6 +23,7 @@ from freeavatar.errors import WeightsError
 from freeavatar.face.alignment import TEMPLATE
 from freeavatar.models.expression import OUTPUTS, ExpressionEncoder
 from freeavatar.network import PRECISIONS, read_config
+from freeavatar.output import replacing
 from freeavatar.tensors import read_tensors
 from freeavatar.train.quantise import Difference, quantise, store_half
 
@@ -127,8 +128,8 @@ def export_encoder(
 ) -> Difference | None:
     """Write the encoder's weights folder.
 
-    With ``calibration`` it holds the graph at both precisions: ``model.onnx`` at ``precision``, which is what a CPU runs
-    unless told otherwise, and the other one as ``model_<precision>.onnx``.
+    ``model.onnx`` is the graph at ``precision``, which a CPU runs unless told otherwise. Beside the float32 one, given
+    ``calibration``, lies the int8 one as ``model_int8.onnx``; :func:`add_float_graph` puts the float32 one beside that of int8.
 
     Args:
         model: trained, in evaluation mode; stays as it is.
@@ -159,15 +160,12 @@ def export_encoder(
     def fill(place: Path) -> dict[str, object]:
         nonlocal difference
         graph, other = place / "model.onnx", place / "model_int8.onnx"
-        example = torch.rand(2, 3, size, size) * 255
-        axes = {key: {0: "batch"} for key in ("image", *OUTPUTS)}
-        write_onnx(_EncoderGraph(rounded), [example], graph, ["image"], OUTPUTS, axes)
+        _write_graph(rounded, graph)
         if calibration is not None:
-            write_onnx(_EncoderGraph(rounded), [example], other, ["image"], OUTPUTS, axes, folded=True)
+            _write_graph(rounded, other, folded=True)
             difference = quantise(other, calibration, other)
         if precision == "int8":
-            graph.rename(place / "model_float32.onnx")
-            other.rename(graph)
+            other.replace(graph)
         save_file(_half(rounded), place / "model.safetensors")
         config = {
             "format": 1, "name": name, "size": size, "crop_template": TEMPLATE, "feature_version": 1,
@@ -178,6 +176,30 @@ def export_encoder(
 
     write_folder(folder, fill)
     return difference
+
+
+def add_float_graph(folder: Path) -> Path:
+    """Write ``model_float32.onnx``, which accelerators run, beside the int8 graph of a weights folder, from its safetensors.
+
+    The folder that ships leaves it out: it is the safetensors once more.
+
+    Returns:
+        The graph's path.
+
+    Raises:
+        WeightsError: as :func:`load_weights`; or the folder's own graph is of that precision.
+    """
+    model = load_weights(folder)
+    config = read_config(folder, FIELDS, OPTIONAL)
+    if config.get("precision", "float32") == "float32":
+        raise WeightsError(f"{folder}: model.onnx is the float32 graph already; there is nothing to add")
+    path = folder / "model_float32.onnx"
+    with replacing(path) as temporary:
+        _write_graph(model, temporary)
+    config["variants"] = {**config.get("variants", {}), "float32": _sha256(path)}
+    with replacing(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(config, indent=1) + "\n")
+    return path
 
 
 def load_weights(folder: Path) -> ExpressionEncoder:
@@ -203,6 +225,13 @@ def load_weights(folder: Path) -> ExpressionEncoder:
     model.load_state_dict(model.state_dict() | {name: torch.from_numpy(value) for name, value in tensors.items()})
     _try(model.eval(), folder, config)
     return model
+
+
+def _write_graph(model: ExpressionEncoder, path: Path, folded: bool = False) -> None:
+    """The encoder's fixed graph (:func:`write_onnx`)."""
+    example = torch.rand(2, 3, model.size, model.size) * 255
+    axes = {key: {0: "batch"} for key in ("image", *OUTPUTS)}
+    write_onnx(_EncoderGraph(model), [example], path, ["image"], OUTPUTS, axes, folded)
 
 
 def _learnt(model: nn.Module) -> dict[str, Tensor]:

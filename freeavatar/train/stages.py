@@ -62,7 +62,7 @@ def _expression(
     Args:
         config: the stage's settings.
         weights: write the weights folder here when done.
-        precision: of the graph that runs by default; the other lies beside it.
+        precision: of the graph.
         held_out: folders of shards of held-out people to report scores on; real people kept for selection are judged too.
     """
     last = expression.train(config)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from freeavatar.encoder import Encoder
 from freeavatar.errors import WeightsError
 from freeavatar.models.expression import ExpressionEncoder
-from freeavatar.train.export import export_encoder, load_weights, write_onnx
+from freeavatar.train.export import add_float_graph, export_encoder, load_weights, write_onnx
 from freeavatar.train.quantise import Difference, compare, quantise, store_half
 from freeavatar.types import FaceCrop
 
@@ -56,6 +56,8 @@ def exported(model: ExpressionEncoder, crops: NDArray[np.uint8], tmp_path_factor
     folder = tmp_path_factory.mktemp("export") / "encoder"
     difference = export_encoder(model, SIZE, folder, "test", ARCHITECTURE, crops, "int8")
     assert difference is not None
+    assert not (folder / "model_float32.onnx").exists()
+    assert add_float_graph(folder) == folder / "model_float32.onnx"
     return folder, difference
 
 
@@ -190,6 +192,12 @@ def test_a_precision_that_cannot_be_made_is_refused(model: ExpressionEncoder, tm
 def test_too_few_crops_are_refused(exported: tuple[Path, Difference], crops: Any, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="got 31 crops; it needs at least 32"):
         quantise(exported[0] / "model_float32.onnx", crops[:31], tmp_path / "int8.onnx")
+
+
+def test_a_float_graph_is_not_added_to_one(model: ExpressionEncoder, tmp_path: Path) -> None:
+    export_encoder(model, SIZE, tmp_path, "test", ARCHITECTURE)
+    with pytest.raises(WeightsError, match="there is nothing to add"):
+        add_float_graph(tmp_path)
 
 
 def test_an_int8_graph_that_reads_other_expressions_is_not_written(model: ExpressionEncoder, crops: Any, tmp_path: Path) -> None:
