@@ -1,17 +1,18 @@
 """Does an avatar show what the person shows? The animator beside MediaPipe's scores through the rig's ARKit map.
 
-usage: python tools/retrieval.py [VIDEO ...] [--rigs human robot ...] [--judge WEIGHTS] [--encoder WEIGHTS] [--animator WEIGHTS]
-                                 [--json OUT.json]                                             (by default the shipped clip)
+usage: python tools/retrieval.py [VIDEO ...] [--rigs human robot ...] [--judge WEIGHTS ...] [--encoder WEIGHTS]
+                                 [--animator WEIGHTS ...] [--json OUT.json]                     (by default the shipped clip)
 
 Of every clip, up to 50 frames spread evenly: each looks for its own picture among the avatar's, raster renders with the head
 at rest, by the embeddings of an encoder. The mean place counts, 1 is perfect, 25.5 chance; `first` is the share of the frames
-that find their own at once. A judge other than the encoder that drives the avatars says most.
+that find their own at once. The encoder that drives the avatars judges, too, but the animator was trained to please it: the
+judges that are given, which are in no loss, say more (docs/training/animator.md has the recipe of one).
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,66 +21,76 @@ from freeavatar.animator import Animator
 from freeavatar.demo import CLIP
 from freeavatar.encoder import Encoder
 from freeavatar.errors import FreeAvatarError
-from freeavatar.face import FaceTracker
 from freeavatar.network import WEIGHTS
 from freeavatar.output import replacing
-from freeavatar.rig import list_rigs, load_rig
-from freeavatar.sources import open_source
-from freeavatar.types import FaceCrop
-from measure.retrieval import Portraits, embed, ranks, spread_frames
+from freeavatar.rig import Rig, list_rigs, load_rig
+from freeavatar.types import Expression, FaceCrop, Vector
+from measure.retrieval import Portraits, embed, faces_of, ranks
 
-
-def crops_of(video: Path, size: int) -> list[FaceCrop]:
-    """The faces of evenly spread frames, with MediaPipe's scores."""
-    with open_source(video) as source, FaceTracker(size=size, peer=True) as tracker:
-        found = [crop for frame in source if (crop := tracker.track(frame)) is not None]
-    if len(found) < 2:
-        raise FreeAvatarError(f"{video}: a face is seen in {len(found)} frames; expected at least 2")
-    return [found[i] for i in spread_frames(len(found))]
+PEER = "MediaPipe"
+Figures = dict[str, dict[str, float]]
+"""By judge, the mean place and the share of first places."""
 
 
 def measure(
-    videos: Sequence[Path], rigs: Sequence[str], judge: Encoder, encoder: Encoder, animator: Animator
-) -> dict[str, dict[str, float]]:
-    """Mean place and share of first places by rig and way, over all clips."""
-    if judge.size != encoder.size:
-        raise FreeAvatarError(f"the judge {judge.name} takes crops of {judge.size} pixels; expected {encoder.size}, choose another --judge")
-    clips = [crops_of(video, encoder.size) for video in videos]
-    people = [embed([crop.image for crop in clip], judge) for clip in clips]
-    result = {}
-    for name in rigs:
-        rig = load_rig(name)
-        portraits, places = Portraits(rig, judge), dict[str, list[float]]()
-        for clip, person in zip(clips, people, strict=True):
-            ways = {
-                "animator": [animator.animate(encoder.encode([crop])[0], rig).values for crop in clip],
-                "MediaPipe": [rig.from_arkit(np.asarray(crop.peer)) for crop in clip],
-            }
-            for way, values in ways.items():
-                places.setdefault(way, []).extend(ranks(person, portraits.embed(np.stack(values))).tolist())
-        for way, found in places.items():
-            result[f"{name}, {way}"] = {"place": float(np.mean(found)), "first": float(np.mean(np.array(found) == 1))}
+    videos: Sequence[Path], rigs: Sequence[Rig], judges: Sequence[Encoder], encoder: Encoder, animators: Mapping[str, Animator]
+) -> dict[str, Figures]:
+    """By rig and way, what every judge finds over all clips."""
+    sizes = {encoder.size, *(judge.size for judge in judges)}
+    clips = [faces_of(video, sizes) for video in videos]
+    reads = [encoder.encode([face[encoder.size] for face in clip]) for clip in clips]
+    people = [[embed([face[judge.size].image for face in clip], judge) for judge in judges] for clip in clips]
+    result: dict[str, Figures] = {}
+    for rig in rigs:
+        portraits, places = Portraits(rig), dict[tuple[str, str], list[float]]()
+        for clip, read, seen in zip(clips, reads, people, strict=True):
+            for way, values in _driven(rig, [face[encoder.size] for face in clip], read, animators).items():
+                pictures = portraits.paint(values, {judge.size for judge in judges})
+                for judge, person in zip(judges, seen, strict=True):
+                    found = ranks(person, embed(pictures[judge.size], judge))
+                    places.setdefault((way, judge.name), []).extend(found.tolist())
+        for (way, name), own in places.items():
+            figures = {"place": float(np.mean(own)), "first": float(np.mean(np.array(own) == 1))}
+            result.setdefault(f"{rig.name}, {way}", {})[name] = figures
     return result
+
+
+def _driven(rig: Rig, crops: Sequence[FaceCrop], reads: Sequence[Expression], animators: Mapping[str, Animator]) -> dict[str, Vector]:
+    """(T, N) control values by way."""
+    ways = {way: np.stack([animator.animate(read, rig).values for read in reads]) for way, animator in animators.items()}
+    return ways | {PEER: np.stack([rig.from_arkit(np.asarray(crop.peer)) for crop in crops])}
+
+
+def _by_name(judges: Sequence[Encoder]) -> list[Encoder]:
+    """The judges, each once."""
+    named: dict[str, Encoder] = {}
+    for judge in judges:
+        if named.setdefault(judge.name, judge).sha256 != judge.sha256:
+            raise FreeAvatarError(f"two judges are called {judge.name}; expected a name for each, choose another --judge")
+    return list(named.values())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="*", type=Path, default=[CLIP])
     parser.add_argument("--rigs", nargs="+", default=list_rigs())
-    parser.add_argument("--judge", type=Path, default=WEIGHTS / "encoder")
+    parser.add_argument("--judge", nargs="+", type=Path, default=[])
     parser.add_argument("--encoder", type=Path, default=WEIGHTS / "encoder")
-    parser.add_argument("--animator", type=Path, default=WEIGHTS / "animator")
+    parser.add_argument("--animator", nargs="+", type=Path, default=[WEIGHTS / "animator"])
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     try:
-        encoder, animator = Encoder.load(args.encoder), Animator.load(args.animator)
-        animator.check_encoder(encoder)
-        result = measure(args.videos, args.rigs, Encoder.load(args.judge), encoder, animator)
+        encoder = Encoder.load(args.encoder)
+        judges = _by_name([encoder, *map(Encoder.load, args.judge)])
+        animators = {folder.resolve().name: Animator.load(folder) for folder in args.animator}
+        for animator in animators.values():
+            animator.check_encoder(encoder)
+        result = measure(args.videos, [load_rig(name) for name in args.rigs], judges, encoder, animators)
     except FreeAvatarError as error:
         print(f"retrieval: {error}", file=sys.stderr)
         return 2
     for name, row in result.items():
-        print(f"{name:24} place {row['place']:6.2f}   first {row['first']:.2f}")
+        print(f"{name:24}" + "".join(f"  {judge}: place {own['place']:5.2f}, first {own['first']:.2f}" for judge, own in row.items()))
     if args.json:
         with replacing(args.json) as temporary:
             temporary.write_text(json.dumps(result, indent=1) + "\n")

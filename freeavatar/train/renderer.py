@@ -112,15 +112,19 @@ def train(config: RendererConfig) -> Path:
         torch.manual_seed(config.seed)
         architecture: dict[str, Any] = {"model": config.model, "size": config.size, "controls": list(rig.names)}
         model = _build(architecture)
-        face = find_face(config, rig)
-        view, crop = (face, WHOLE) if config.framing == "face" else (WHOLE, face)
+        last = config.out / CHECKPOINT
+        if last.is_file():  # a new look of the avatar must not move what it has learnt
+            known = load_trained(last, rig)
+            view, crop = known.view.numpy(), known.face.numpy()
+        else:
+            face = find_face(config, rig)
+            view, crop = (face, WHOLE) if config.framing == "face" else (WHOLE, face)
         learnt, _ = read(config, rig, view).split(config.seed)
-        if not (config.out / CHECKPOINT).is_file():
-            model.view.copy_(torch.from_numpy(view))
-            model.face.copy_(torch.from_numpy(crop))
-            if isinstance(model, PatchRenderer | NeuralRenderer):
-                usual = np.median(learnt.images[:JUDGED], axis=0).astype(np.float32) / 255
-                model.start_from(torch.from_numpy(usual).permute(2, 0, 1))
+        model.view.copy_(torch.from_numpy(view))
+        model.face.copy_(torch.from_numpy(crop))
+        if not last.is_file() and isinstance(model, PatchRenderer | NeuralRenderer):
+            usual = np.median(learnt.images[:JUDGED], axis=0).astype(np.float32) / 255
+            model.start_from(torch.from_numpy(usual).permute(2, 0, 1))
         weight = torch.from_numpy(loss_weight(learnt, rig)).to(where.device)
         model.to(where.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         source = PictureBatches(learnt, config.batch, config.seed, where.rank)

@@ -287,6 +287,17 @@ def test_the_stage_goes_on_exactly(folder: Path, tmp_path: Path, monkeypatch: py
         assert all(torch.equal(v, parts[part][k]) for k, v in whole[part].items())
 
 
+def test_a_new_look_does_not_move_the_face_of_a_renderer_that_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, rig = settings(folder, tmp_path, steps=1), load_rig(RIG)
+    view = renderer.load_trained(renderer.train(config), rig).view
+    elsewhere = np.float32([[3, 0, -1], [0, 3, -1]])
+    monkeypatch.setattr(renderer, "find_face", lambda config, rig: elsewhere)
+    on = renderer.load_trained(renderer.train(replace(config, steps=2)), rig)
+    assert torch.equal(on.view, view) and not np.allclose(view, elsewhere)
+
+
 def test_a_trained_renderer_is_frozen_and_belongs_to_its_controls(folder: Path, tmp_path: Path) -> None:
     last = renderer.train(settings(folder, tmp_path, steps=1))
     model = renderer.load_trained(last, load_rig(RIG))
@@ -328,7 +339,7 @@ def test_the_loss_is_of_pixels_and_edges_and_weighs_regions() -> None:
 
 def test_a_look_in_half_precision_sees_what_the_encoder_sees(folder: Path) -> None:
     encoder = load_weights(WEIGHTS / "encoder")
-    crops = avatar_pictures.as_tensor(read_pictures(folder, load_rig(RIG), 128).images[:24]).float() / 255
+    crops = avatar_pictures.as_tensor(read_pictures(folder, load_rig(RIG), encoder.size).images[:24]).float() / 255
     with torch.inference_mode():
         exact, fast = encoder(255 * crops).feature, renderer.look(renderer.frozen(encoder), crops).feature
         assert (exact - fast).norm(dim=1).mean() < 0.03 * torch.nn.functional.pdist(exact).mean()

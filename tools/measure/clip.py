@@ -59,8 +59,8 @@ def cost(bench: Bench) -> Table:
         "thread, MediaPipe with as many threads as it takes. The animator comes on top; `freeavatar bench` times it as well. Live, the "
         "landmarker looks at one frame a second; recorded jobs let it look at every frame.",
         result, [
-            Line("whole frame, live, median", live, theirs, higher=False, unit=" ms"),
-            Line("whole frame, recorded, median", recorded, theirs, higher=False, unit=" ms"),
+            Line("face and encoder, live, median", live, theirs, higher=False, unit=" ms"),
+            Line("face and encoder, recorded, median", recorded, theirs, higher=False, unit=" ms"),
             Line("- of it the encoder, on one core", alone, None, unit=" ms"),
         ], digits=2,
     )  # fmt: skip

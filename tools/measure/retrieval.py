@@ -5,22 +5,31 @@ says most.
 """
 
 import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from freeavatar.encoder import Encoder
+from freeavatar.errors import FreeAvatarError
+from freeavatar.face import FaceTracker
+from freeavatar.face.alignment import align
 from freeavatar.rig import ANIMATOR, Rig
+from freeavatar.sources import open_source
 from freeavatar.train.avatar_pictures import Painter
 from freeavatar.train.renderer import RendererConfig, find_face
-from freeavatar.types import FaceCrop, Vector
+from freeavatar.types import FaceCrop, Frame, Image, Vector
 
 from .metrics import Array
 
 FRAMES: Final = 50
 """Pictures among which a frame looks for its own."""
+Sizes = dict[int, FaceCrop]
+"""Crops of one face by their side in pixels: each encoder takes its own."""
 
 
 def ranks(person: Array, avatar: Array) -> Array:
@@ -37,29 +46,50 @@ def spread_frames(count: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(FRAMES, count)).round().astype(np.intp))
 
 
+def faces_of(video: Path, sizes: Collection[int]) -> list[Sizes]:
+    """The face of evenly spread frames, in crops of every size, with MediaPipe's scores.
+
+    Raises:
+        FreeAvatarError: the video cannot be read, or a face is seen in fewer than 2 frames.
+    """
+    with open_source(video) as source, FaceTracker(peer=True) as tracker:
+        found = [_cut(frame, crop, sizes) for frame in source if (crop := tracker.track(frame)) is not None]
+    if len(found) < 2:
+        raise FreeAvatarError(f"{video}: a face is seen in {len(found)} frames; expected at least 2")
+    return [found[i] for i in spread_frames(len(found))]
+
+
+def _cut(frame: Frame, crop: FaceCrop, sizes: Collection[int]) -> Sizes:
+    cuts = {size: align(frame.image, np.asarray(crop.landmarks), size) for size in sizes}
+    return {size: replace(crop, image=image, matrix=matrix) for size, (image, matrix) in cuts.items()}
+
+
 class Portraits:
-    """Embeddings of an avatar's raster pictures.
+    """An avatar's raster pictures, framed as an encoder's crops.
 
     Args:
         rig: the avatar.
-        judge: reads them.
     """
 
-    def __init__(self, rig: Rig, judge: Encoder) -> None:
-        self.rig, self._judge = rig, judge
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
         with tempfile.TemporaryDirectory() as scratch:
             self._view = find_face(RendererConfig(rig.name, Path(scratch)), rig)
 
-    def embed(self, values: Vector) -> Array:
-        """(T, D) embeddings of control values (T, N) in their ranges; head and gaze are brought to rest."""
+    def paint(self, values: Vector, sizes: Collection[int]) -> dict[int, list[Image]]:
+        """T pictures of control values (T, N) in their ranges, by their side in pixels; head and gaze are brought to rest."""
         free = np.array([c.source == ANIMATOR for c in self.rig.controls])
         still = self.rig.normalise(np.where(free, values, self.rig.neutral()))
-        with Painter(self.rig, self._judge.size, self._view) as painter:
-            pictures = [painter.paint(row) for row in still]
-        return embed(pictures, self._judge)
+        with Painter(self.rig, max(sizes), self._view) as painter:
+            large = [painter.paint(row) for row in still]
+        return {size: [_shrink(picture, size) for picture in large] for size in sizes}
 
 
-def embed(pictures: list[NDArray[np.uint8]], judge: Encoder) -> Array:
+def _shrink(picture: Image, size: int) -> Image:
+    return picture if len(picture) == size else cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def embed(pictures: Sequence[Image], judge: Encoder) -> Array:
     """(T, D) embeddings of crops."""
     none = np.eye(2, 3, dtype=np.float32), None, np.zeros(6, np.float32)
     crops = [FaceCrop(picture, *none, 0.0, i) for i, picture in enumerate(pictures)]
