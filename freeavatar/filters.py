@@ -86,7 +86,7 @@ def _preset(**regions: tuple[float, float]) -> Smoothing:
 
 
 BALANCED: Final = _preset(
-    brows=(0.5, 2), eyes=(0.5, 4), gaze=(0.5, 6), cheeks=(0.3, 0.3), mouth=(0.6, 0.55), jaw=(0.5, 2), head=(1, 25), position=(1, 200)
+    brows=(0.5, 2), eyes=(0.5, 4), gaze=(0.5, 6), cheeks=(0.3, 0.3), mouth=(0.45, 0.3), jaw=(0.5, 2), head=(1, 25), position=(1, 200)
 )  # fmt: skip
 PRESETS: Final[Mapping[str, Smoothing]] = {
     "responsive": _preset(
@@ -98,7 +98,7 @@ PRESETS: Final[Mapping[str, Smoothing]] = {
         eyes=(0.3, 2),
         gaze=(0.4, 2),
         cheeks=(0.2, 0.1),
-        mouth=(0.4, 0.3),
+        mouth=(0.35, 0.2),
         jaw=(0.3, 0.6),
         head=(0.5, 8),
         position=(0.5, 60),
