@@ -22,6 +22,8 @@ from freeavatar.types import Expression, Frame
 
 WARM_UP = 10
 """Frames at the start that are run but not counted."""
+TURN = 12
+"""Frames after which ours and MediaPipe take turns: in use, neither finds the processor's caches full of the other's data."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def bench(
     threads: int | None = None,
     provider: str | None = None,
 ) -> Report:
-    """Run a clip through all stages one after the other; the order of ours and MediaPipe's alternates from frame to frame.
+    """Run a clip through all stages one after the other; ours and MediaPipe take turns of :data:`TURN` frames.
 
     Args:
         spec: a video with a face.
@@ -86,20 +88,19 @@ def bench(
                 peer.detect(frame.image, round(frame.time * 1000))
 
         known = None if source.count is None else min(source.count, frames + WARM_UP)
-        for number, frame in enumerate(progress(islice(source, frames + WARM_UP), known, "bench")):
-            lap = watch if number >= WARM_UP else warm_up
-            size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
-            if number % 2:
+        numbered = enumerate(progress(islice(source, frames + WARM_UP), known, "bench"))
+        while turn := [(frame, watch if number >= WARM_UP else warm_up) for number, frame in islice(numbered, TURN)]:
+            size = f"{turn[0][0].image.shape[1]}x{turn[0][0].image.shape[0]}"
+            for frame, lap in turn:
+                with lap.measure("total"):
+                    expression = ours(frame, lap)
+                if expression is not None and others:
+                    with lap.measure("others"):
+                        for other in others:
+                            animator.animate(expression, other)
+                counted += expression is not None and lap is watch
+            for frame, lap in turn:
                 theirs(frame, lap)
-            with lap.measure("total"):
-                expression = ours(frame, lap)
-            if expression is not None and others:
-                with lap.measure("others"):
-                    for other in others:
-                        animator.animate(expression, other)
-            if not number % 2:
-                theirs(frame, lap)
-            counted += expression is not None and lap is watch
         if not counted:
             raise SourceError(f"{spec}: no face found after the first {WARM_UP} frames; bench needs a longer clip of a face")
         machine: dict[str, str | int] = {
