@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 if TYPE_CHECKING:
+    from freeavatar.animator import Animator
     from freeavatar.rig import Rig
 
 
@@ -51,6 +52,21 @@ def tiny_weights(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("freeavatar.encoder.WEIGHTS", weights)
     monkeypatch.setattr("freeavatar.animator.WEIGHTS", weights)
     return weights
+
+
+@pytest.fixture
+def animator(weights: Path) -> "Animator":
+    """The animator of the fixture ``weights``."""
+    from freeavatar.animator import Animator
+
+    return Animator.load(weights / "animator")
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for the user's settings and profiles, which does not exist yet."""
+    monkeypatch.setenv("FREEAVATAR_CONFIG", str(tmp_path / "config"))
+    return tmp_path / "config"
 
 
 @pytest.fixture

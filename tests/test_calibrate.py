@@ -23,11 +23,7 @@ from freeavatar.sources import open_source
 from freeavatar.types import Expression, FaceCrop, Frame
 from made_faces import face
 
-
-@pytest.fixture(autouse=True)
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FREEAVATAR_CONFIG", str(tmp_path / "config"))
-    return tmp_path / "config"
+pytestmark = pytest.mark.usefixtures("config")
 
 
 @pytest.mark.usefixtures("tiny_weights", "tracked")

@@ -1,7 +1,6 @@
 """Calibration: rest becomes rest, ends stay reachable, bad neutrals are refused."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,20 +15,9 @@ from freeavatar.profiles import Adjustment, Neutral, Profile
 from freeavatar.quaternion import from_angles, multiply, to_angles
 from freeavatar.rig import Rig
 from freeavatar.toml_file import SettingsError
-from made_faces import adjusted, face, row
+from made_faces import SHA, adjusted, face, row
 
-SHA = "ab" * 32
-
-
-@pytest.fixture(autouse=True)
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FREEAVATAR_CONFIG", str(tmp_path / "config"))
-    return tmp_path / "config"
-
-
-@pytest.fixture
-def animator(weights: Path) -> Animator:
-    return Animator.load(weights / "animator")
+pytestmark = pytest.mark.usefixtures("config")
 
 
 def neutral_of(**fields: object) -> Neutral:

@@ -36,11 +36,7 @@ from freeavatar.sources import open_source
 from freeavatar.types import Frame, RigFrame
 from made_sessions import FakeClock, FakeSink, FakeSource, Session, performs
 
-
-@pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No profile of whoever runs the tests."""
-    monkeypatch.setenv("FREEAVATAR_CONFIG", str(tmp_path / "config"))
+pytestmark = pytest.mark.usefixtures("config")  # no profile of whoever runs the tests
 
 
 @pytest.fixture(autouse=True)

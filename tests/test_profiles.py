@@ -16,20 +16,9 @@ from freeavatar.errors import OutputError
 from freeavatar.profiles import Adjustment, Neutral, Profile, find_profile, load_profile, profile_path, save_profile
 from freeavatar.rig import Rig
 from freeavatar.toml_file import SettingsError
-from made_faces import adjusted, row
+from made_faces import SHA, adjusted, row
 
-SHA = "ab" * 32
-
-
-@pytest.fixture(autouse=True)
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FREEAVATAR_CONFIG", str(tmp_path / "config"))
-    return tmp_path / "config"
-
-
-@pytest.fixture
-def animator(weights: Path) -> Animator:
-    return Animator.load(weights / "animator")
+pytestmark = pytest.mark.usefixtures("config")
 
 
 FULL = Profile(

@@ -23,7 +23,7 @@ EYES: Final = (1 / 12, 5 / 12, 1 / 6, 5 / 6)
 """Top, bottom, left and right of the strip of eyes and brows, in shares of the crop."""
 SIZES: Final[Mapping[str, Mapping[str, Any]]] = {
     "fast": {"size": 192, "whole": 128, "stem": (24, 48, 96, 192), "eyes": (24, 48, 96), "width": 192, "depth": 2, "heads": 3},
-    "accurate": {"size": 192, "whole": 192, "stem": (32, 64, 128, 256), "eyes": (), "width": 384, "depth": 6, "heads": 6},
+    "accurate": {"size": 192, "stem": (32, 64, 128, 256), "width": 384, "depth": 6, "heads": 6},
     "compact": {"size": 96, "stem": (16, 32, 64, 128), "width": 128, "depth": 0, "heads": 1},
     **{name: {"size": 128, "stem": (), "width": p.width, "depth": p.depth, "heads": p.heads} for name, p in PRESETS.items()},
 }

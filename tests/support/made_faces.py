@@ -9,6 +9,9 @@ from freeavatar.profiles import Adjustment, Profile
 from freeavatar.rig import Rig
 from freeavatar.types import Expression, RigFrame
 
+SHA = "ab" * 32
+"""The encoder that they are read by."""
+
 
 def face(i: int = 0, pose: tuple[float, ...] = (0, 0, 0, 0, 0, -0.5), gaze: tuple[float, float] = (0, 0), confidence: float = 1.0,
          feature: float = 0.2, **weights: float) -> Expression:  # fmt: skip
