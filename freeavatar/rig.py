@@ -280,6 +280,8 @@ def find_rig(name: str | Path) -> Path:
                 return file
     except (OSError, ValueError) as error:  # too long, or with a zero byte
         raise RigError(f"no rig {str(name)[:80]!r} ({error})") from error
+    if path.is_file():
+        raise RigError(f"no rig {str(name)!r}: is a file, not a rig's folder; of a command line, the input comes before --rig")
     raise RigError(f"no rig {str(name)!r}: expected {', '.join(list_rigs()) or 'a name'}, or a folder that holds a rig.toml")
 
 

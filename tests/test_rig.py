@@ -165,6 +165,12 @@ def test_an_unknown_name_lists_the_shipped_rigs() -> None:
         load_rig("nobody")
 
 
+def test_a_video_in_the_place_of_a_rig_says_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "me.mp4").write_bytes(b"video")
+    with pytest.raises(RigError, match=r"me\.mp4': is a file, not a rig's folder; of a command line, the input comes before --rig"):
+        load_rig(tmp_path / "me.mp4")
+
+
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "", "../robot", "."])
 def test_strange_names_are_errors_too(name: str) -> None:
     with pytest.raises(RigError):

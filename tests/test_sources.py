@@ -324,6 +324,25 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     assert "text.jpg" in message(lambda: frames_of(tmp_path / "text.jpg"))
 
 
+def test_a_damaged_picture_of_a_folder_is_left_out_and_reported(tmp_path: Path) -> None:
+    for name in ("a.png", "c.png"):
+        Pillow.fromarray(quarters()).save(tmp_path / name)
+    (tmp_path / "b.png").write_text("no image")
+    with open_source(tmp_path) as source:
+        assert [(frame.name, frame.index) for frame in source] == [("a.png", 0), ("c.png", 2)]
+        assert source.warning is not None and source.warning.startswith("1 of 3 pictures were left out, first: ")
+        assert "b.png: not a readable image" in source.warning
+    for name in ("a.png", "c.png"):
+        (tmp_path / name).write_text("no image")
+    assert "a.png: not a readable image" in message(lambda: frames_of(tmp_path))
+
+
+def test_pictures_of_a_phone_s_own_kind_are_no_damaged_video(tmp_path: Path) -> None:
+    (tmp_path / "me.HEIC").write_bytes(bytes(100))
+    assert "save it as one of .bmp, .jpeg" in message(lambda: open_source(tmp_path / "me.HEIC"))
+    assert "no such file" in message(lambda: open_source(tmp_path / "gone.heic"))
+
+
 def test_an_absurd_image_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     for name, size in (("wide.png", (LARGEST_SIDE + 1, 1)), ("bomb.png", (60000, 60000))):
         header = b"IHDR" + struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)

@@ -18,11 +18,12 @@ class Images(Recording):
     """Unrelated pictures; the time of picture i is i / :data:`NOMINAL_RATE`.
 
     Args:
-        path: an image file, or a folder; its other files and its subfolders are passed over.
+        path: an image file, or a folder; its other files and its subfolders are passed over, and so are pictures of it that
+            cannot be read: ``warning`` then tells how many.
         loop: start again after the last one.
 
     Raises:
-        SourceError: missing, a folder without images, or (while iterating) an image that cannot be read.
+        SourceError: missing, a folder without images, or (while iterating) no image that can be read.
     """
 
     still = True
@@ -43,8 +44,18 @@ class Images(Recording):
         return tuple(file.name for file in self._files)
 
     def _play(self) -> Iterator[Frame]:
+        problems: list[SourceError] = []
         for index, file in enumerate(self._files):
-            yield Frame(read_image(file), index / NOMINAL_RATE, index, file.name)
+            try:
+                image = read_image(file)
+            except SourceError as error:
+                problems.append(error)
+                continue
+            yield Frame(image, index / NOMINAL_RATE, index, file.name)
+        if len(problems) == len(self._files):
+            raise problems[0]
+        if problems:
+            self.warning = f"{len(problems)} of {len(self._files)} pictures were left out, first: {problems[0]}"
 
 
 def read_image(path: Path) -> Image:

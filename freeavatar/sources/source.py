@@ -17,6 +17,9 @@ NOMINAL_RATE: Final = 30.0
 IMAGE_SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """File name endings, in small letters, that count as images."""
 
+_UNREAD_SUFFIXES: Final = frozenset({".heic", ".heif", ".jxl"})
+"""Pictures that no decoder at hand reads well, if at all."""
+
 
 class Source(ABC):
     """Frames in order, as a context manager and an iterable.
@@ -135,6 +138,9 @@ def open_source(
         from freeavatar.sources.images import Images
 
         return Images(path, loop=loop)
+    check_file(path)
+    if path.suffix.lower() in _UNREAD_SUFFIXES:
+        raise SourceError(f"{path}: pictures of this kind are not read; save it as one of {', '.join(sorted(IMAGE_SUFFIXES))}")
     from freeavatar.sources.video import Video
 
     return Video(path, loop=loop)

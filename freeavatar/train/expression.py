@@ -5,7 +5,8 @@ region equally heavy), ARKit weights where the family can express them, gaze, he
 The embedding learns by comparison, as published (FreeAvatar, arXiv 2409.13180, stage 1b): triplets across identity,
 pose, light and head family with hard, mirrored and intensity-ordered negatives; its distances follow those of skin
 movement. ``--real`` adds real faces: emotion labels through a head of their own, agreement between two views of a face,
-and a teacher's scores for the jaw, the smile and the lids, with which the last fifth of training does without.
+and a teacher: its scores for the jaw, the smile and the lids, and its order of two pictures of one person by their brows. The
+last fifth of training does without.
 ``--raters`` adds triplets that people judged (FEC).
 """
 
@@ -29,11 +30,11 @@ from freeavatar.train.export import load_weights
 from freeavatar.train.fec import TripletCrops
 from freeavatar.train.loop import CHECKPOINT, Batch, Outcome, Recipe, fit, load_average
 from freeavatar.train.place import place
-from freeavatar.train.real_faces import RealFaces
+from freeavatar.train.real_faces import CLEAR, RealFaces, brows
 from freeavatar.train.shards import Crops, Shards
 
 TEACHER: Final = 1.0
-"""Weight of the teacher's scores on real faces."""
+"""Weight of the teacher's scores on real faces, and of its order of two pictures of a person by their brows."""
 TAUGHT: Final = 0.8
 """Share of the steps with a teacher."""
 REAL: Final = {"emotion": 0.3, "emotion_triplet": 0.1, "agreement": 0.15, "tongue": 1.0}
@@ -151,7 +152,7 @@ def _step(space: losses.MovementSpace, taught: int, network: Callable[..., Any],
     weights = dict(losses.WEIGHTS)
     if "real_image" in batch:
         terms |= _real(read["real_image"], read["real_view"], batch, space, np.random.default_rng(number))
-        weights |= {"teacher": TEACHER * (number < taught), **REAL}
+        weights |= {"teacher": TEACHER * (number < taught), "order": TEACHER * (number < taught), **REAL}
     if "raters_anchor" in batch:
         anchor, positive, negative = (read[k].embedding for k in ("raters_anchor", "raters_positive", "raters_negative"))
         terms["raters"] = triplets.triplet_loss(anchor, positive, negative, batch["raters_margin"]).mean() * 4
@@ -161,7 +162,7 @@ def _step(space: losses.MovementSpace, taught: int, network: Callable[..., Any],
 
 
 def _real(face: Readings, view: Readings, batch: Batch, space: losses.MovementSpace, rng: np.random.Generator) -> dict[str, Tensor]:
-    """What real faces teach: two views of each, its emotion label and the teacher's scores."""
+    """What real faces teach: two views of each, its emotion label, the teacher's scores and its order by brows."""
     error = F.smooth_l1_loss(face.arkit, batch["real_arkit"], beta=0.1, reduction="none") * batch["real_mask"]
     labels, persons = (batch[k].repeat(2).cpu().numpy() for k in ("real_label", "real_person"))
     rows = torch.from_numpy(emotion_triplets(labels, persons, rng, 2 * len(labels)))
@@ -173,11 +174,24 @@ def _real(face: Readings, view: Readings, batch: Batch, space: losses.MovementSp
     disagreement = space.squared(view.movement - face.movement.detach()) + 2 * (view.embedding - face.embedding.detach()).square().sum(1)
     return {
         "teacher": error.sum(1).mean(),
+        "order": (_order(face.arkit, batch) + _order(view.arkit, batch)) / 2,
         "emotion": F.cross_entropy(face.emotion, batch["real_label"], label_smoothing=0.2),
         "emotion_triplet": apart.sum() / max(1, len(rows)) * 4,
         "agreement": disagreement.mean(),
         "tongue": F.smooth_l1_loss(tongue, torch.zeros_like(tongue), beta=0.1),
     }
+
+
+def _order(read: Tensor, batch: Batch) -> Tensor:
+    """Of two faces of a person, whose brows the teacher sees clearly higher (or lower) shall read so by a margin, whatever its scores.
+
+    A hinge loss over all such pairs of a batch, 1 where both read alike; 0 in a batch without any.
+    """
+    truth, person = brows(batch["real_arkit"], batch["real_mask"]), batch["real_person"]
+    own = brows(read, torch.ones_like(read))
+    more = (truth[:, None] - truth[None] > CLEAR) & (person[:, None] == person[None])[..., None]  # (B, B, 3); NaN is more than nothing
+    short = F.relu(CLEAR - (own[:, None] - own[None])) / CLEAR
+    return (short * more).sum() / more.sum().clamp(min=1)
 
 
 def channels_last(model: ExpressionEncoder) -> ExpressionEncoder:

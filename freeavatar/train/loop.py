@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
@@ -255,10 +257,13 @@ def _network(model: nn.Module, where: Place) -> Callable[..., Any]:
     if where.world > 1:
         # A loss may be absent from a step, and its head with it.
         shared = nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
-    half = where.device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    cpu = where.device.type == "cpu"
+    half = cpu or torch.cuda.is_bf16_supported(including_emulation=False)
 
     def run(*inputs: Any) -> Any:
-        with torch.autocast(where.device.type, torch.bfloat16, enabled=half):
+        # On CPUs the fused attention's backward pass is slow for as few tokens as a face has: a tenth of a step.
+        attention: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH) if cpu else nullcontext()
+        with torch.autocast(where.device.type, torch.bfloat16, enabled=half), attention:
             return shared(*inputs)
 
     return run

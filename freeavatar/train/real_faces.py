@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from freeavatar import arkit
 from freeavatar.errors import SourceError
 from freeavatar.train import pictures
 from freeavatar.train.emotion import EMOTIONS
@@ -19,6 +20,11 @@ SELECTION: Final = 0.08
 """Share of people that choose between models and are never trained on."""
 _SALT: Final = 18
 """Of the ways to carve people off, one that gives the selection many people with rare emotions and nobody with hundreds of pictures."""
+
+BROWS: Final = (("browInnerUp",), ("browOuterUpLeft", "browOuterUpRight"), ("browDownLeft", "browDownRight"))
+"""What brows do, as shapes that are judged together: of two pictures of a person the teacher knows in which they do more of it."""
+CLEAR: Final = 0.3
+"""Difference of two of the teacher's brow scores of one person from which their order is believed."""
 
 
 def for_selection(person: str) -> bool:
@@ -31,7 +37,8 @@ class RealFaces:
     """Batches of real faces, each a pure function of seed, rank and step.
 
     Rare emotions and rarely seen people are drawn more often than they occur: a face's chance is inverse to the square
-    root of how many faces share its label, and of how many its person has.
+    root of how many faces share its label, and of how many its person has. A quarter of a batch are such faces' partners:
+    other pictures of the same people, in which the teacher sees the brows clearly higher or lower.
 
     Args:
         path: file written by ``tools/weak_labels``.
@@ -73,6 +80,7 @@ class RealFaces:
         self._person = torch.from_numpy(person.astype(np.int64))
         chance = 1 / np.sqrt(np.bincount(self._label)[self._label] * pictures_of[person])
         self._chance = chance / chance.sum()
+        self._partners = _partners(brows(self.arkit, self.mask).numpy(), person)
 
     def __len__(self) -> int:
         return len(self.jpegs)
@@ -97,7 +105,12 @@ class RealFaces:
 
     def _draw(self, step: int) -> tuple[np.random.Generator, NDArray[np.integer]]:
         rng = np.random.default_rng([*self._seed, step])
-        return rng, rng.choice(len(self), self._batch, p=self._chance)
+        rows = rng.choice(len(self), self._batch, p=self._chance)
+        able = np.array(sorted(self._partners), np.int64)
+        if len(able):
+            first = rng.choice(able, self._batch // 4, p=self._chance[able] / self._chance[able].sum())
+            rows[: 2 * len(first)] = [row for i in first for row in (i, rng.choice(self._partners[i]))]
+        return rng, rows
 
     def _views(self, rows: NDArray[np.integer], rng: np.random.Generator, spoilt: bool) -> Tensor:
         return stack([view_of(self.jpegs[i], self._size, rng, spoilt) for i in rows])
@@ -105,6 +118,23 @@ class RealFaces:
     def straight(self, start: int = 0, stop: int | None = None) -> Tensor:
         """(n, 3, S, S) uint8: the ideal crops of the rows ``start`` to ``stop``, to judge a model by."""
         return stack([_cut(decode(jpeg), np.zeros(4), self._size) for jpeg in self.jpegs[start:stop]])
+
+
+def brows(scores: Tensor, mask: Tensor) -> Tensor:
+    """(B, 3) scores of :data:`BROWS` from (B, 52) ones of all shapes; NaN for faces that the teacher is not believed on."""
+    columns = [scores[:, [arkit.INDEX[name] for name in names]].mean(1) for names in BROWS]
+    return torch.where(mask.any(1, keepdim=True), torch.stack(columns, 1), torch.nan)
+
+
+def _partners(scores: NDArray[np.floating], person: NDArray[np.integer]) -> dict[int, NDArray[np.int64]]:
+    """By row, the rows of the same person whose brow scores clearly differ; rows that have none are left out."""
+    partners = {}
+    order = np.argsort(person, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(person[order])) + 1):
+        own = scores[rows]
+        apart = (np.abs(own[:, None] - own[None]) > CLEAR).any(2)  # NaN is apart from nothing
+        partners |= {int(row): rows[others] for row, others in zip(rows, apart, strict=True) if others.any()}
+    return partners
 
 
 def view_of(jpeg: pictures.Jpeg, size: int, rng: np.random.Generator, spoilt: bool = True) -> Image:

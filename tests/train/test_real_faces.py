@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from freeavatar import arkit
 from freeavatar.errors import SourceError
 from freeavatar.train import pictures
 from freeavatar.train.emotion import EMOTIONS
@@ -75,6 +76,22 @@ def test_rare_labels_are_drawn_more_often_than_they_occur_and_rows_keep_together
     names = np.unique(faces.persons)
     own = {name: set(faces.labels[faces.persons == name]) for name in names}
     assert all(EMOTIONS[label] in own[names[person]] for label, person in zip(rows["label"], rows["person"], strict=True))
+
+
+def test_a_quarter_of_a_batch_are_partners_whose_brows_clearly_differ_and_nobody_else_is_asked_about_brows(tmp_path: Path) -> None:
+    scores = np.zeros((60, 52), np.float32)
+    scores[::3, arkit.INDEX["browInnerUp"]] = 0.8  # of each person's three pictures the first
+    mask = np.ones((60, 52), np.float32)
+    mask[3:6] = 0  # the second person is turned away
+    path = write(tmp_path / "real.npz", [jpeg(i + 20) for i in range(60)], arkit=scores, mask=mask)
+    faces = RealFaces(path, 32, 8, 0)
+    batches = [faces.batch(step) for step in range(20)]
+    for batch in batches:
+        brow = batch["arkit"][:, arkit.INDEX["browInnerUp"]]
+        assert batch["person"][0] == batch["person"][1] and batch["person"][2] == batch["person"][3]
+        assert abs(brow[0] - brow[1]) > 0.7 and abs(brow[2] - brow[3]) > 0.7
+    whose = {faces.persons[faces.persons == np.unique(faces.persons)[p]][0] for b in batches for p in b["person"][:4]}
+    assert len(whose) > 5 and "person 1" not in whose
 
 
 def test_straight_crops_are_cut_from_the_middle(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from freeavatar import arkit
 from freeavatar.encoder import Encoder
 from freeavatar.errors import WeightsError
 from freeavatar.face.alignment import EYES
@@ -87,10 +88,29 @@ def test_real_faces_add_their_own_terms_and_the_teacher_leaves_early(shards: Pat
     model = expression.load_trained(expression.train(config))
     (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
     terms = json.loads(line)
-    assert {"teacher", "emotion", "emotion_triplet", "agreement", "triplet", "effective_rank"} <= set(terms)
+    assert {"teacher", "order", "emotion", "emotion_triplet", "agreement", "triplet", "effective_rank"} <= set(terms)
     scores = judge(model, [shards]) | judge_real(model, faces)
     assert scores["images"] == 40
     assert all(np.isfinite(v) for k, v in scores.items() if not k.startswith("triplets"))
+
+
+def test_the_teacher_knows_whose_brows_are_higher_but_not_by_how_much() -> None:
+    inner = arkit.INDEX["browInnerUp"]
+    scores, read = torch.zeros(4, 52), torch.full((4, 52), 0.4)
+    scores[:, inner] = torch.tensor([0.9, 0.1, 0.2, 0.9])  # two of one person, two of another
+    batch = {"real_arkit": scores, "real_mask": torch.ones(4, 52), "real_person": torch.tensor([3, 3, 5, 5])}
+
+    def order(*values: float) -> float:
+        read[:, inner] = torch.tensor(values)
+        return float(expression._order(read, batch))
+
+    assert order(0.4, 0.4, 0.4, 0.4) == pytest.approx(1)
+    assert order(0.5, 0.1, 0.2, 0.6) == order(1.0, 0.0, 0.3, 0.7) == 0  # any amount over the margin will do
+    assert order(0.1, 0.5, 0.6, 0.2) > 2  # the wrong way round
+    batch["real_mask"][:2] = 0
+    assert order(0.1, 0.5, 0.2, 0.6) == 0  # on a face turned away it is not believed
+    batch["real_person"] = torch.arange(4)
+    assert order(0.1, 0.5, 0.6, 0.2) == 0  # two people's brows are not compared
 
 
 def test_a_run_may_start_from_a_weights_folder(shards: Path, trained: tuple[Path, Path], tmp_path: Path) -> None:
