@@ -59,14 +59,16 @@ train-all: $(VENV)/.dev
 	[ -f $(TRAIN_OUT)/real.npz ] || $(BIN)/python tools/weak_labels.py $(TRAIN_OUT)/real.npz --images $$(( $(TRAIN_IMAGES) + 1500 ))
 	$(BIN)/freeavatar train expression --data $(TRAIN_OUT)/train --real $(TRAIN_OUT)/real.npz --out $(TRAIN_OUT)/encoder \
 		--steps $(TRAIN_STEPS) --rate 8e-4 --held-out $(TRAIN_OUT)/held_out --weights $(TRAIN_WEIGHTS)/encoder
+	$(if $(TRAIN_QUICK),,$(BIN)/python tools/accurate_graph.py $(TRAIN_WEIGHTS)/encoder --data $(TRAIN_OUT)/train)
 	$(BIN)/python tools/render_dataset.py $(TRAIN_OUT)/train_judge --images $$(( $(TRAIN_IMAGES) / 2 )) --seed 77
-	$(BIN)/freeavatar train expression --data $(TRAIN_OUT)/train_judge --real $(TRAIN_OUT)/real.npz --out $(TRAIN_OUT)/judge --model compact \
+	$(BIN)/python tools/show_on_avatars.py $(TRAIN_OUT)/train_judge $(TRAIN_OUT)/train_judge_avatars
+	$(BIN)/freeavatar train expression --data $(TRAIN_OUT)/train_judge $(TRAIN_OUT)/train_judge_avatars --real $(TRAIN_OUT)/real.npz --out $(TRAIN_OUT)/judge --model compact \
 		--seed 77 --steps $$(( $(TRAIN_STEPS) * 5 / 18 )) --rate 1.2e-3 --held-out $(TRAIN_OUT)/held_out --weights $(TRAIN_OUT)/judge/weights
 	for rig in $(TRAIN_SEEN); do $(BIN)/freeavatar train renderer $$rig --out $(TRAIN_OUT)/renderer/$$rig \
 		--steps $$(( $(TRAIN_STEPS) / 5 )) --images $$(( $(TRAIN_STEPS) / 5 + 128 )) --encoder $(TRAIN_WEIGHTS)/encoder || exit; done
 	$(BIN)/freeavatar train animator --data $(TRAIN_OUT)/train --real $(TRAIN_OUT)/real.npz --features $(TRAIN_OUT)/features \
 		--weights $(TRAIN_WEIGHTS)/encoder --out $(TRAIN_WEIGHTS)/animator --renderers $(addprefix $(TRAIN_OUT)/renderer/,$(TRAIN_SEEN))
-	$(BIN)/python tools/benchmark.py --weights $(TRAIN_WEIGHTS)/encoder $(TRAIN_QUICK) --markdown $(TRAIN_OUT)/benchmark.md
+	$(BIN)/python tools/benchmark.py --weights $(TRAIN_WEIGHTS)/encoder $(or $(TRAIN_QUICK),--accurate) --markdown $(TRAIN_OUT)/benchmark.md
 	$(BIN)/python tools/animator_report.py --weights $(TRAIN_WEIGHTS)/encoder --animator $(TRAIN_WEIGHTS)/animator $(TRAIN_QUICK) \
 		--markdown $(TRAIN_OUT)/animator.md
 	$(BIN)/python tools/retrieval.py --encoder $(TRAIN_WEIGHTS)/encoder --animator $(TRAIN_WEIGHTS)/animator --judge $(TRAIN_OUT)/judge/weights \

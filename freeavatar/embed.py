@@ -14,6 +14,7 @@ from freeavatar.arkit import NAMES
 from freeavatar.encoder import Encoder
 from freeavatar.errors import SourceError
 from freeavatar.interrupt import stop_on
+from freeavatar.network import ACCURATE
 from freeavatar.output import check_output, replacing
 from freeavatar.pipeline import track_ahead
 from freeavatar.progress import progress
@@ -36,12 +37,13 @@ class Summary:
     warning: str | None
 
 
-def embed(specs: Sequence[str | Path], output: Path) -> Summary:
+def embed(specs: Sequence[str | Path], output: Path, accurate: bool = False) -> Summary:
     """Write one row an image or video frame, in the order given; folders are read in name order.
 
     The file holds ``files`` (N,), ``feature`` (N, F), ``embedding`` (N, D), ``arkit`` (N, 52), ``arkit_names`` (52,),
     ``gaze`` (N, 2), ``head_pose`` (N, 6) and ``confidence`` (N,), all float32 and NaN where no face was found.
-    ``files`` names images by their base names and video frames as ``name#index``.
+    ``files`` names images by their base names and video frames as ``name#index``. With ``accurate`` the encoder looks at each face
+    four times.
 
     Raises:
         FreeAvatarError: an input, the output or the weights are not usable.
@@ -57,7 +59,7 @@ def embed(specs: Sequence[str | Path], output: Path) -> Summary:
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on(signal.SIGINT))
         temporary = stack.enter_context(replacing(output))
-        encoder = Encoder.load(threads=1)
+        encoder = Encoder.load(threads=1, variant=ACCURATE if accurate else None)
         for spec in specs:
             with open_source(spec) as source:
                 if source.live:

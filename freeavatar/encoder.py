@@ -30,7 +30,7 @@ class Encoder:
         feature_size: length of ``Expression.feature``.
         embedding_size: length of ``Expression.embedding``.
         feature_version: version of the feature space.
-        sha256: identity of the network, at whatever precision it runs; animators store it and refuse another.
+        sha256: identity of the network, whichever variant runs; animators store it and refuse another.
         provider: what runs it: ``cpu``, ``cuda``, ... (:mod:`freeavatar.providers`).
     """
 
@@ -47,7 +47,7 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, path: str | Path | None = None, threads: int | None = None, provider: str | None = None, precision: str | None = None
+        cls, path: str | Path | None = None, threads: int | None = None, provider: str | None = None, variant: str | None = None
     ) -> Self:
         """Load a weights folder.
 
@@ -56,7 +56,8 @@ class Encoder:
             threads: CPU threads; None leaves the choice to ONNX Runtime.
             provider: what runs it, a name from :mod:`freeavatar.providers`, such as ``tensorrt``; None takes the best one
                 that starts, and says so in the log where that is not the best one installed.
-            precision: ``float32`` or ``int8``; None takes what the folder holds for the provider.
+            variant: ``float32``, ``int8`` or ``accurate``, which looks at every crop more than once; None takes what the folder
+                holds for the provider.
 
         Raises:
             WeightsError: the weights are missing, damaged, or made for another crop or graph; or the provider is unknown,
@@ -70,7 +71,7 @@ class Encoder:
             )
         if config["size"] > _MAX_SIZE:
             raise WeightsError(f"{folder / 'config.json'}: size is {config['size']}; expected at most {_MAX_SIZE}")
-        session = open_session(folder, config, threads, provider, precision)
+        session = open_session(folder, config, threads, provider, variant)
         size, shapes = config["size"], {"feature": config["feature_size"], "embedding": config["embedding_size"]}
         shapes |= {"arkit": len(NAMES), "gaze": 2, "head_pose": 6, "align": 4}
         check_graph(

@@ -1,7 +1,7 @@
 """A trained network on disk: a folder with ``config.json`` and ``model.onnx``, checked strictly, run by ONNX Runtime.
 
-A folder may hold the network at a second precision, ``model_<precision>.onnx``, listed in its config under ``variants``.
-The ``sha256`` of ``model.onnx`` names the network, whichever of its graphs runs.
+A folder may hold variants of the network, ``model_<variant>.onnx``, listed in its config under ``variants``: at another precision,
+or one that takes longer and reads more exactly. The ``sha256`` of ``model.onnx`` names the network, whichever of its graphs runs.
 """
 
 import hashlib
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 PRECISIONS: Final = ("float32", "int8")
+ACCURATE: Final = "accurate"
+"""The variant that looks at every input more than once."""
+VARIANTS: Final = (*PRECISIONS, ACCURATE)
 WEIGHTS: Final = Path(__file__).parent / "weights"
 """Where the shipped weights lie: one folder a network."""
 REINSTALL: Final = "install FreeAvatar again or name another weights folder"
@@ -72,7 +75,7 @@ def read_config(folder: Path, fields: Fields, optional: Fields | None = None) ->
 
 
 def open_session(
-    folder: Path, config: Mapping[str, Any], threads: int | None = None, provider: str | None = None, precision: str | None = None
+    folder: Path, config: Mapping[str, Any], threads: int | None = None, provider: str | None = None, variant: str | None = None
 ) -> "InferenceSession":
     """An ONNX Runtime session on one of the folder's graphs.
 
@@ -84,13 +87,13 @@ def open_session(
         config: its config: ``sha256``, and ``precision`` and ``variants`` where there are several graphs.
         threads: CPU threads inside one operation; None leaves the choice to the runtime.
         provider: a name from :mod:`freeavatar.providers`; None takes the best one that starts.
-        precision: ``float32`` or ``int8``; None leaves the choice to the provider.
+        variant: one of :data:`VARIANTS`; None leaves the choice to the provider.
 
     Raises:
-        WeightsError: missing, of another hash, not a model that this runtime can load, or no such provider or precision.
+        WeightsError: missing, of another hash, not a model that this runtime can load, or no such provider or variant.
     """
     for name in candidates(provider):
-        file, sha256 = _graph(folder, config, precision, name)
+        file, sha256 = _graph(folder, config, variant, name)
         try:
             return _start(folder / file, sha256, threads, name)
         except _ProviderError as error:
@@ -130,19 +133,19 @@ def check_graph(folder: Path, session: "InferenceSession", inputs: Shapes, outpu
             raise WeightsError(f"{folder}: the graph's output {name} is not finite; install the weights again")
 
 
-def _graph(folder: Path, config: Mapping[str, Any], precision: str | None, provider: str) -> tuple[str, str]:
+def _graph(folder: Path, config: Mapping[str, Any], variant: str | None, provider: str) -> tuple[str, str]:
     """File name and sha256 of the graph to run."""
     own, variants = config.get("precision", "float32"), config.get("variants", {})
-    for name in (own, *variants):
-        if name not in PRECISIONS:
-            raise WeightsError(f"{folder / 'config.json'}: unknown precision {name!r:.60}; expected {' or '.join(PRECISIONS)}")
-    if precision is None and provider != CPU and "float32" in variants:
-        precision = "float32"
-    if precision in (None, own):
+    for name, known in ((own, PRECISIONS), *((name, VARIANTS) for name in variants)):
+        if name not in known:
+            raise WeightsError(f"{folder / 'config.json'}: unknown variant {name!r:.60}; expected {' or '.join(known)}")
+    if variant is None and provider != CPU and "float32" in variants:
+        variant = "float32"
+    if variant in (None, own):
         return "model.onnx", config["sha256"]
-    if precision not in variants:
-        raise WeightsError(f"{folder}: holds no graph of precision {precision!r}; it holds {', '.join((own, *variants))}")
-    return f"model_{precision}.onnx", variants[precision]
+    if variant not in variants:
+        raise WeightsError(f"{folder}: holds no graph {variant!r}; it holds {', '.join((own, *variants))}")
+    return f"model_{variant}.onnx", variants[variant]
 
 
 def _start(path: Path, sha256: str, threads: int | None, provider: str) -> "InferenceSession":

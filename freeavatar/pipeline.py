@@ -11,6 +11,7 @@ from freeavatar.animator import Animator
 from freeavatar.encoder import Encoder
 from freeavatar.errors import SourceError
 from freeavatar.face import FaceTracker
+from freeavatar.network import ACCURATE
 from freeavatar.prefetch import ahead
 from freeavatar.rig import Rig, load_rig
 from freeavatar.sources import Source
@@ -70,13 +71,13 @@ class Pipeline:
         self.close()
 
 
-def load_models(threads: int | None = None, provider: str | None = None) -> tuple[Encoder, Animator]:
-    """The shipped encoder and the animator that belongs to it.
+def load_models(threads: int | None = None, provider: str | None = None, accurate: bool = False) -> tuple[Encoder, Animator]:
+    """The shipped encoder, its accurate variant where that is wanted, and the animator that belongs to it.
 
     Raises:
         WeightsError: missing, damaged, or not made for each other.
     """
-    encoder, animator = Encoder.load(threads=threads, provider=provider), Animator.load()
+    encoder, animator = Encoder.load(threads=threads, provider=provider, variant=ACCURATE if accurate else None), Animator.load()
     animator.check_encoder(encoder)
     return encoder, animator
 

@@ -39,7 +39,9 @@ class Summary:
     """Damage met in the input, on one line."""
 
 
-def retarget(spec: str | Path, rig: str | Path | Sequence[str | Path], outputs: Sequence[Path], preview: Path | None = None) -> Summary:
+def retarget(
+    spec: str | Path, rig: str | Path | Sequence[str | Path], outputs: Sequence[Path], preview: Path | None = None, accurate: bool = False
+) -> Summary:
     """Write the curves of one or several rigs for a video, a folder of images or an image; the encoder runs once for all.
 
     Args:
@@ -48,6 +50,7 @@ def retarget(spec: str | Path, rig: str | Path | Sequence[str | Path], outputs: 
         outputs: files to write; the suffix says the format, one of :data:`freeavatar.sinks.FILE_SUFFIXES`. Of several rigs
             each has its own: ``me.csv`` becomes ``me.human.csv`` and so on.
         preview: mp4 of the input and the avatars side by side.
+        accurate: the encoder looks at each face four times.
 
     Raises:
         FreeAvatarError: the input, the rig, an output, the weights or the renderer is not usable.
@@ -69,7 +72,7 @@ def retarget(spec: str | Path, rig: str | Path | Sequence[str | Path], outputs: 
             raise SourceError(f"{spec}: a camera never ends; use  freeavatar live")
         video = stack.enter_context(Preview(preview, avatars, source.rate)) if preview else None
         sinks = [(stack.enter_context(open_file(path, avatars[i], source.name, source.rate)), i) for path, i in files]
-        performance = stack.enter_context(closing(perform(source, avatars)))
+        performance = stack.enter_context(closing(perform(source, avatars, accurate)))
         for frame, rows in progress(performance, source.count, ", ".join(names)):
             for sink, i in sinks:
                 sink.write(rows[i])
@@ -86,12 +89,12 @@ def _own(path: Path, name: str) -> Path:
     return path.with_name(f"{path.stem}.{name}{path.suffix}") if name else path
 
 
-def perform(source: Source, rigs: Sequence[Rig]) -> Generator[tuple[Frame, list[RigFrame]], None, None]:
+def perform(source: Source, rigs: Sequence[Rig], accurate: bool = False) -> Generator[tuple[Frame, list[RigFrame]], None, None]:
     """Every frame of a source with one row a rig, with or without a face.
 
     Reading and face tracking run in their own thread, a few frames ahead of encoder and animator; none is dropped.
     """
-    encoder, animator = load_models(threads=1)
+    encoder, animator = load_models(threads=1, accurate=accurate)
     presences = [Presence(rig, source.still) for rig in rigs]
     with track_ahead(source, encoder.size) as crops:
         for frame, crop in crops:

@@ -89,8 +89,8 @@ def test_a_crop_of_another_size_is_refused(weights: Path) -> None:
         (lambda c: c.update(size=64), "image has shape"),
         (lambda c: c.update(size=2048), "expected at most 1024"),
         (lambda c: c.update(feature_size=10**9), "up to 65536"),
-        (lambda c: c.update(precision="int4"), "unknown precision 'int4'"),
-        (lambda c: c.update(variants={"int4": "0" * 64}), "unknown precision 'int4'"),
+        (lambda c: c.update(precision="int4"), "unknown variant 'int4'"),
+        (lambda c: c.update(variants={"int4": "0" * 64}), "unknown variant 'int4'"),
         (lambda c: c.update(variants=[]), "variants must be a dict"),
         (lambda c: c.update(feature_size=9), "feature has shape"),
         (lambda c: c.update(embedding_size=5), "embedding has shape"),
@@ -197,7 +197,7 @@ def two(folder: Path) -> Path:
 
 
 def test_the_precision_may_be_chosen_and_leaves_the_identity(two: Path) -> None:
-    default, exact, same = (Encoder.load(two, precision=p) for p in (None, "float32", "int8"))
+    default, exact, same = (Encoder.load(two, variant=p) for p in (None, "float32", "int8"))
     features = [e.encode([crop()])[0].feature for e in (default, exact, same)]
     np.testing.assert_allclose(features[0], 2 * features[1])
     np.testing.assert_array_equal(features[0], features[2])
@@ -205,14 +205,14 @@ def test_the_precision_may_be_chosen_and_leaves_the_identity(two: Path) -> None:
 
 
 def test_a_precision_that_the_folder_lacks_is_refused(folder: Path) -> None:
-    with pytest.raises(WeightsError, match="no graph of precision 'int8'; it holds float32"):
-        Encoder.load(folder, precision="int8")
+    with pytest.raises(WeightsError, match="no graph 'int8'; it holds float32"):
+        Encoder.load(folder, variant="int8")
 
 
 def test_a_changed_variant_is_refused_by_its_hash(two: Path) -> None:
     (two / "model_float32.onnx").write_bytes(b"something else")
     with pytest.raises(WeightsError, match=r"model_float32\.onnx: has sha256"):
-        Encoder.load(two, precision="float32")
+        Encoder.load(two, variant="float32")
 
 
 class Session(ort.InferenceSession):  # type: ignore[misc]
@@ -261,7 +261,7 @@ def test_a_chosen_provider_that_does_not_start_gives_way_to_the_cpu_with_a_note(
     assert encoder.provider == "cpu"
     assert "the provider cuda does not start" in caplog.text
     np.testing.assert_array_equal(
-        encoder.encode([crop()])[0].feature, Encoder.load(two, provider="cpu", precision="int8").encode([crop()])[0].feature
+        encoder.encode([crop()])[0].feature, Encoder.load(two, provider="cpu", variant="int8").encode([crop()])[0].feature
     )
 
 

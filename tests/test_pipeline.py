@@ -1,8 +1,11 @@
 """One call from a picture to an avatar."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from freeavatar.encoder import Encoder
 from freeavatar.errors import SourceError, WeightsError
 from freeavatar.pipeline import Pipeline, load_models
 from freeavatar.rig import Rig
@@ -36,9 +39,21 @@ def test_models_that_were_not_made_for_each_other_are_refused(monkeypatch: pytes
         load_models()
 
 
-def _another(monkeypatch: pytest.MonkeyPatch) -> object:
-    from freeavatar.encoder import Encoder
+def test_the_accurate_encoder_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    load = Encoder.load
 
+    def recorded(*args: Any, variant: str | None = None, **options: Any) -> Encoder:
+        asked.append(variant)
+        return load(*args, **options)
+
+    monkeypatch.setattr(Encoder, "load", recorded)
+    load_models()
+    load_models(accurate=True)
+    assert asked == [None, "accurate"]
+
+
+def _another(monkeypatch: pytest.MonkeyPatch) -> object:
     original = Encoder.__init__
 
     def init(self: Encoder, config: dict[str, object], session: object) -> None:

@@ -55,7 +55,7 @@ def show(
     labels["person"] = labels["person"].astype("U64")
     shown, straight = list(jpegs), np.zeros(3, np.float32)
     for row in np.flatnonzero(rng.random(len(jpegs)) < share):
-        draws = painters[rng.integers(len(painters))]
+        draws = painters[int(rng.integers(len(painters)))]
         values: Vector = draws.rig.pose(draws.rig.from_arkit(labels["arkit"][row]), straight, labels["gaze"][row])
         picture = draws.paint(draws.rig.normalise(values))
         shown[row] = np.asarray(cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])[1].ravel(), np.uint8)

@@ -37,6 +37,7 @@ def retarget(
     output: Annotated[list[Path], arg(aliases=["-o"], metavar="OUT [OUT...]")] = [],  # noqa: B006  (read only)
     rig: RigNames = (),
     preview: Annotated[Path | None, optional(metavar="OUT.mp4")] = None,
+    accurate: bool = False,
     json: bool = False,
 ) -> int:
     """Turn a video, an image folder or an image into the control curves of an avatar, or of several at once.
@@ -47,11 +48,12 @@ def retarget(
             its own: me.csv becomes me.human.csv and me.robot.csv.
         rig: built-in rigs' names (see "freeavatar rigs") or rigs' folders; "human" if omitted.
         preview: also write a video of the input and the avatars side by side.
+        accurate: look at each face four times, which takes longer and reads it better.
         json: print the summary as JSON.
     """
     from freeavatar.retarget import retarget as job
 
-    done = job(input, flat(rig) or ["human"], output, preview)
+    done = job(input, flat(rig) or ["human"], output, preview, accurate)
     return report(
         done,
         json,
@@ -63,6 +65,7 @@ def retarget(
 def embed(
     input: Positional[Annotated[list[str], arg(metavar="INPUT [INPUT...]")]],
     output: Annotated[Path, arg(aliases=["-o"], metavar="FEATURES.npz")],
+    accurate: bool = False,
     json: bool = False,
 ) -> int:
     """Write the encoder's features of images and video frames, one row each, NaN where no face is found.
@@ -70,9 +73,10 @@ def embed(
     Args:
         input: images, image folders (read in name order) and videos.
         output: the npz to write.
+        accurate: look at each face four times, which takes longer and reads it better.
         json: print the summary as JSON.
     """
     from freeavatar.embed import embed as job
 
-    done = job(input, output)
+    done = job(input, output, accurate)
     return report(done, json, f"{done.rows} rows in {done.seconds:.1f} s, a face in {done.faces}", f"  {done.output}")

@@ -23,7 +23,7 @@ EYES: Final = (1 / 12, 5 / 12, 1 / 6, 5 / 6)
 """Top, bottom, left and right of the strip of eyes and brows, in shares of the crop."""
 SIZES: Final[Mapping[str, Mapping[str, Any]]] = {
     "fast": {"size": 192, "whole": 128, "stem": (24, 48, 96, 192), "eyes": (24, 48, 96), "width": 192, "depth": 2, "heads": 3},
-    "accurate": {"size": 192, "stem": (32, 64, 128, 256), "width": 384, "depth": 6, "heads": 6},
+    "large": {"size": 192, "stem": (32, 64, 128, 256), "width": 384, "depth": 6, "heads": 6},
     "compact": {"size": 96, "stem": (16, 32, 64, 128), "width": 128, "depth": 0, "heads": 1},
     **{name: {"size": 128, "stem": (), "width": p.width, "depth": p.depth, "heads": p.heads} for name, p in PRESETS.items()},
 }
@@ -167,6 +167,10 @@ class ExpressionEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Readings:
         """``image`` is (B, 3, size, size) RGB in 0..255; normalisation happens inside."""
+        return self.read(self.look(image))
+
+    def look(self, image: Tensor) -> Tensor:
+        """(B, F) the feature of crops; ``image`` as for :meth:`forward`."""
         whole = image if self.whole == self.size else F.interpolate(image, (self.whole, self.whole), mode="bilinear")
         x = self.patch_embed.proj(self.stem((whole - self.mean) / self.std)).flatten(2).transpose(1, 2) + self.pos_embed  # type: ignore[operator]  # (B, N, W)
         count = x.shape[1]
@@ -178,7 +182,10 @@ class ExpressionEncoder(nn.Module):
         feature = self.to_feature(x[:, :count].flatten(1))
         if self.eyes is not None:
             feature = feature + self.eyes.to_feature(x[:, count:].flatten(1))
-        feature = self.feature_norm(feature)
+        return self.feature_norm(feature)  # type: ignore[no-any-return]
+
+    def read(self, feature: Tensor) -> Readings:
+        """What a feature (B, F) says."""
         return Readings(
             feature=feature,
             embedding=F.normalize(self.to_embedding(feature), dim=1),

@@ -38,9 +38,9 @@ _LARGEST: Final = 1024
 
 
 class _EncoderGraph(nn.Module):
-    """The encoder with the outputs of the fixed graph, in order."""
+    """An encoder with the outputs of the fixed graph, in order."""
 
-    def __init__(self, model: ExpressionEncoder) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
@@ -119,7 +119,6 @@ def write_folder(folder: Path, fill: Callable[[Path], dict[str, object]]) -> Non
 
 def export_encoder(
     model: ExpressionEncoder,
-    size: int,
     folder: Path,
     name: str,
     architecture: Mapping[str, Any] | None = None,
@@ -133,7 +132,6 @@ def export_encoder(
 
     Args:
         model: trained, in evaluation mode; stays as it is.
-        size: side of its crop in pixels.
         folder: such as ``freeavatar/weights/encoder``.
         name: what the weights call themselves.
         architecture: what the model was built from, as its checkpoint has it; None leaves it out, and then
@@ -160,15 +158,15 @@ def export_encoder(
     def fill(place: Path) -> dict[str, object]:
         nonlocal difference
         graph, other = place / "model.onnx", place / "model_int8.onnx"
-        _write_graph(rounded, graph)
+        encoder_graph(rounded, model.size, graph)
         if calibration is not None:
-            _write_graph(rounded, other, folded=True)
+            encoder_graph(rounded, model.size, other, folded=True)
             difference = quantise(other, calibration, other)
         if precision == "int8":
             other.replace(graph)
         save_file(_half(rounded), place / "model.safetensors")
         config = {
-            "format": 1, "name": name, "size": size, "crop_template": TEMPLATE, "feature_version": 1,
+            "format": 1, "name": name, "size": model.size, "crop_template": TEMPLATE, "feature_version": 1,
             "feature_size": model.to_feature.out_features, "embedding_size": model.to_embedding.out_features,
             "precision": precision,
         }  # fmt: skip
@@ -193,10 +191,16 @@ def add_float_graph(folder: Path) -> Path:
     config = read_config(folder, FIELDS, OPTIONAL)
     if config.get("precision", "float32") == "float32":
         raise WeightsError(f"{folder}: model.onnx is the float32 graph already; there is nothing to add")
-    path = folder / "model_float32.onnx"
+    return add_variant(folder, "float32", lambda path: encoder_graph(model, model.size, path))
+
+
+def add_variant(folder: Path, name: str, write: Callable[[Path], None]) -> Path:
+    """Add a graph, which ``write`` makes at a path it is given, to a weights folder and its config; the graph's path."""
+    path = folder / f"model_{name}.onnx"
     with replacing(path) as temporary:
-        _write_graph(model, temporary)
-    config["variants"] = {**config.get("variants", {}), "float32": _sha256(path)}
+        write(temporary)
+    config = read_config(folder, FIELDS, OPTIONAL)
+    config["variants"] = {**config.get("variants", {}), name: _sha256(path)}
     with replacing(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(config, indent=1) + "\n")
     return path
@@ -227,9 +231,16 @@ def load_weights(folder: Path) -> ExpressionEncoder:
     return model
 
 
-def _write_graph(model: ExpressionEncoder, path: Path, folded: bool = False) -> None:
-    """The encoder's fixed graph (:func:`write_onnx`)."""
-    example = torch.rand(2, 3, model.size, model.size) * 255
+def encoder_graph(model: nn.Module, size: int, path: Path, folded: bool = False) -> None:
+    """Write an encoder's fixed graph (:func:`write_onnx`).
+
+    Args:
+        model: (B, 3, size, size) -> Readings.
+        size: side of its crops in pixels.
+        path: file to write.
+        folded: as for :func:`write_onnx`.
+    """
+    example = torch.rand(2, 3, size, size) * 255
     axes = {key: {0: "batch"} for key in ("image", *OUTPUTS)}
     write_onnx(_EncoderGraph(model), [example], path, ["image"], OUTPUTS, axes, folded)
 

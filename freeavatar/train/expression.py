@@ -63,7 +63,7 @@ class ExpressionConfig:
         threads: CPU threads; 0 leaves the choice to torch.
         workers: processes that prepare crops; 0 prepares them in the training process itself.
         size: side of the crop in pixels; None for the model's own.
-        model: the encoder's size: fast and accurate have a convolutional stem; compact is a small one without transformer
+        model: the encoder's size: fast and large have a convolutional stem; compact is a small one without transformer
             blocks; tiny, small and base go on from the stage mae.
     """
 
@@ -80,7 +80,7 @@ class ExpressionConfig:
     threads: int = 0
     workers: int = 1
     size: int | None = None
-    model: Literal["fast", "accurate", "compact", "tiny", "small", "base"] = "fast"
+    model: Literal["fast", "large", "compact", "tiny", "small", "base"] = "fast"
 
 
 class Mixture:

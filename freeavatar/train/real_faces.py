@@ -128,11 +128,11 @@ def brows(scores: Tensor, mask: Tensor) -> Tensor:
 
 def _partners(scores: NDArray[np.floating], person: NDArray[np.integer]) -> dict[int, NDArray[np.int64]]:
     """By row, the rows of the same person whose brow scores clearly differ; rows that have none are left out."""
-    partners = {}
+    partners: dict[int, NDArray[np.int64]] = {}
     order = np.argsort(person, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(person[order])) + 1):
         own = scores[rows]
-        apart = (np.abs(own[:, None] - own[None]) > CLEAR).any(2)  # NaN is apart from nothing
+        apart = np.asarray((np.abs(own[:, None] - own[None]) > CLEAR).any(2))  # NaN is apart from nothing
         partners |= {int(row): rows[others] for row, others in zip(rows, apart, strict=True) if others.any()}
     return partners
 

@@ -75,7 +75,7 @@ def _expression(
     print(jsonlib.dumps({k: round(v, 4) for k, v in scores.items()}))
     if weights:
         architecture, _ = load_average(last)
-        difference = export_encoder(model, model.size, weights, config.out.name, architecture, _calibration(config, model.size), precision)
+        difference = export_encoder(model, weights, config.out.name, architecture, _calibration(config, model.size), precision)
         print(jsonlib.dumps({"int8": vars(difference) if difference else None}))
     return 0
 

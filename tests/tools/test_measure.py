@@ -152,6 +152,10 @@ def test_the_better_figure_is_bold() -> None:
     lines = summary([table]).splitlines()[2:]
     assert lines == ["| a | **0.500** | 0.400 |", "| b | 0.500 | **0.400** |", "| c | 1 ms | - |"]
     assert "| ours | 0.500 |" in table.markdown()
+    accurate = Table("T", "How.", {}, (Line("a", 0.6, 0.4), Line("b", 0.3, 0.4, higher=False), Line("c", 4, None, unit=" ms")))
+    head, _, *lines = summary([table], [accurate]).splitlines()
+    assert head == "| | FreeAvatar | MediaPipe | FreeAvatar, accurate |"
+    assert lines == ["| a | **0.500** | 0.400 | 0.600 |", "| b | 0.500 | **0.400** | 0.300 |", "| c | 1 ms | - | 4 ms |"]
 
 
 def test_the_report_is_written_between_marks_only() -> None:

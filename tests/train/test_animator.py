@@ -52,7 +52,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights folder of an encoder that has learnt nothing."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("encoder")
-    export_encoder(ExpressionEncoder(**ARCHITECTURE).eval(), 128, folder, "test", ARCHITECTURE)
+    export_encoder(ExpressionEncoder(**ARCHITECTURE).eval(), folder, "test", ARCHITECTURE)
     return folder
 
 

@@ -54,7 +54,7 @@ def crops() -> NDArray[np.uint8]:
 def exported(model: ExpressionEncoder, crops: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Difference]:
     """A folder whose model.onnx is int8 and its measured difference."""
     folder = tmp_path_factory.mktemp("export") / "encoder"
-    difference = export_encoder(model, SIZE, folder, "test", ARCHITECTURE, crops, "int8")
+    difference = export_encoder(model, folder, "test", ARCHITECTURE, crops, "int8")
     assert difference is not None
     assert not (folder / "model_float32.onnx").exists()
     assert add_float_graph(folder) == folder / "model_float32.onnx"
@@ -72,7 +72,7 @@ def face(image: NDArray[np.uint8]) -> FaceCrop:
 
 
 def test_the_float_graph_gives_what_the_stored_network_gives(exported: tuple[Path, Difference], crops: Any) -> None:
-    encoder = Encoder.load(exported[0], precision="float32")
+    encoder = Encoder.load(exported[0], variant="float32")
     (read,) = encoder.encode([face(crops[0])])
     with torch.inference_mode():
         expected = load_weights(exported[0])(torch.from_numpy(crops[:1]).float())
@@ -82,7 +82,7 @@ def test_the_float_graph_gives_what_the_stored_network_gives(exported: tuple[Pat
 
 def test_what_ships_is_the_network_rounded_and_the_network_stays(model: ExpressionEncoder, crops: Any, tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    export_encoder(model, SIZE, tmp_path, "test", ARCHITECTURE)
+    export_encoder(model, tmp_path, "test", ARCHITECTURE)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     again = load_weights(tmp_path).state_dict()
     assert all(torch.equal(again[name], value.half().float()) for name, value in before.items() if value.is_floating_point())
@@ -92,7 +92,7 @@ def test_a_weight_that_16_bits_do_not_hold_is_refused(tmp_path: Path) -> None:
     model = ExpressionEncoder(**ARCHITECTURE).eval()
     torch.nn.init.constant_(model.to_gaze.bias, 1e5)
     with pytest.raises(WeightsError, match=r"to_gaze\.bias holds numbers that 16 bits do not"):
-        export_encoder(model, SIZE, tmp_path / "encoder", "test", ARCHITECTURE)
+        export_encoder(model, tmp_path / "encoder", "test", ARCHITECTURE)
     assert not (tmp_path / "encoder").exists()
 
 
@@ -153,7 +153,7 @@ def test_the_int8_graph_is_near_the_float_one_and_its_difference_is_measured(exp
     assert difference.crops == 32
     again = compare(folder / "model_float32.onnx", folder / "model.onnx", crops[1::2])
     assert astuple(again) == pytest.approx(astuple(difference), rel=1e-3)
-    own, exact = Encoder.load(folder), Encoder.load(folder, precision="float32")
+    own, exact = Encoder.load(folder), Encoder.load(folder, variant="float32")
     assert not np.array_equal(own.encode([face(crops[0])])[0].feature, exact.encode([face(crops[0])])[0].feature)
 
 
@@ -172,12 +172,12 @@ def test_weights_of_convolutions_and_blocks_are_int8_and_those_of_the_read_outs_
 
 
 def test_either_precision_may_be_the_default(model: ExpressionEncoder, crops: Any, tmp_path: Path) -> None:
-    export_encoder(model, SIZE, tmp_path, "test", ARCHITECTURE, crops)
+    export_encoder(model, tmp_path, "test", ARCHITECTURE, crops)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["precision"] == "float32" and set(config["variants"]) == {"int8"}
     Encoder.load(tmp_path)
-    Encoder.load(tmp_path, precision="int8")
-    assert export_encoder(model, SIZE, tmp_path, "test") is None
+    Encoder.load(tmp_path, variant="int8")
+    assert export_encoder(model, tmp_path, "test") is None
     assert not list(tmp_path.glob("model_*.onnx"))  # of the export before
     assert "variants" not in json.loads((tmp_path / "config.json").read_text())
     Encoder.load(tmp_path)
@@ -186,7 +186,7 @@ def test_either_precision_may_be_the_default(model: ExpressionEncoder, crops: An
 @pytest.mark.parametrize("precision", ["int8", "float16"])
 def test_a_precision_that_cannot_be_made_is_refused(model: ExpressionEncoder, tmp_path: Path, precision: str) -> None:
     with pytest.raises(WeightsError, match=f"cannot export at precision '{precision}'"):
-        export_encoder(model, SIZE, tmp_path / "encoder", "test", precision=precision)
+        export_encoder(model, tmp_path / "encoder", "test", precision=precision)
 
 
 def test_too_few_crops_are_refused(exported: tuple[Path, Difference], crops: Any, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_too_few_crops_are_refused(exported: tuple[Path, Difference], crops: Any
 
 
 def test_a_float_graph_is_not_added_to_one(model: ExpressionEncoder, tmp_path: Path) -> None:
-    export_encoder(model, SIZE, tmp_path, "test", ARCHITECTURE)
+    export_encoder(model, tmp_path, "test", ARCHITECTURE)
     with pytest.raises(WeightsError, match="there is nothing to add"):
         add_float_graph(tmp_path)
 
@@ -204,7 +204,7 @@ def test_an_int8_graph_that_reads_other_expressions_is_not_written(model: Expres
     misleading = crops.copy()
     misleading[::2] = 127  # calibrates on grey, is judged on gradients
     with pytest.raises(WeightsError, match="int8 embeddings have a cosine of"):
-        export_encoder(model, SIZE, tmp_path / "encoder", "test", ARCHITECTURE, misleading, "int8")
+        export_encoder(model, tmp_path / "encoder", "test", ARCHITECTURE, misleading, "int8")
     assert not list((tmp_path / "encoder").iterdir())
 
 
@@ -273,5 +273,5 @@ def test_a_config_that_lies_is_refused(folder: Path, edit: Callable[[Any], objec
 
 def test_an_architecture_that_is_not_the_models_is_not_exported(model: ExpressionEncoder, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="was not built from the architecture"):
-        export_encoder(model, SIZE, tmp_path / "encoder", "test", {**ARCHITECTURE, "depth": 2})
+        export_encoder(model, tmp_path / "encoder", "test", {**ARCHITECTURE, "depth": 2})
     assert not (tmp_path / "encoder").exists()

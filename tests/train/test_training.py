@@ -50,7 +50,7 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     """A checkpoint after a few steps and its exported weights folder."""
     out = tmp_path_factory.mktemp("run")
     last = expression.train(expression.ExpressionConfig((shards,), out, steps=4, batch=8, threads=1, workers=0))
-    export_encoder(expression.load_trained(last), SIZES["fast"]["size"], out / "encoder", "test", load_average(last)[0])
+    export_encoder(expression.load_trained(last), out / "encoder", "test", load_average(last)[0])
     return last, out / "encoder"
 
 

@@ -23,13 +23,15 @@ class Bench:
     weights: Path | None
     """The encoder's; None takes the shipped one."""
     workers: int
+    variant: str | None = None
+    """Of the encoder's graphs; None takes the one that runs unless told otherwise."""
     _sets: dict[str, Rows] = field(default_factory=dict)
 
     def rows(self, name: str) -> Rows:
         """A set of pictures with truth, MediaPipe's scores, and what the encoder reads as ``our_...``."""
         if name not in self._sets:
             rows = pictures(name, self.size, self.seed, self.cache, self.workers)
-            ours = read(rows["picture"].tolist(), rows["landmarks"], self.weights, self.workers, name)
+            ours = read(rows["picture"].tolist(), rows["landmarks"], self.weights, self.variant, self.workers, name)
             self._sets[name] = rows | {f"our_{key}": value for key, value in ours.items()}
         return self._sets[name]
 

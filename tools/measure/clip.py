@@ -12,6 +12,7 @@ from freeavatar.encoder import Encoder
 from freeavatar.face import FaceTracker
 from freeavatar.face.landmarks import Landmarker
 from freeavatar.follower import Follower
+from freeavatar.network import ACCURATE
 from freeavatar.retarget import retarget
 from freeavatar.sources import open_source
 from freeavatar.stopwatch import Stopwatch
@@ -31,7 +32,7 @@ _TRUTH: Final = Path(__file__).parents[2] / "tests" / "data" / "demo_truth.npz"
 
 def cost(bench: Bench) -> Table:
     """Milliseconds a frame on the shipped clip."""
-    encoder, watch, warm_up = Encoder.load(bench.weights, threads=1), Stopwatch(), Stopwatch()
+    encoder, watch, warm_up = Encoder.load(bench.weights, threads=1, variant=bench.variant), Stopwatch(), Stopwatch()
     with (
         open_source(CLIP) as source, FaceTracker(size=encoder.size) as tracker, FaceTracker(size=encoder.size) as seldom,
         Landmarker(video=True, scores=True) as peer,
@@ -66,11 +67,11 @@ def cost(bench: Bench) -> Table:
     )  # fmt: skip
 
 
-def driven(_: Bench) -> Table:
+def driven(bench: Bench) -> Table:
     """The ``human``'s controls on the shipped clip, by the shipped encoder and animator."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.npz"
-        retarget(CLIP, "human", [out])
+        retarget(CLIP, "human", [out], accurate=bench.variant == ACCURATE)
         with np.load(out, allow_pickle=False) as data, np.load(_TRUTH, allow_pickle=False) as truth:
             names, controls, wanted, mask = data["control_names"].tolist(), data["controls"], truth["arkit"], truth["mask"]
     moving = [i for i in range(len(arkit.NAMES)) if mask[i] > 0 and wanted[:, i].max() > 0.2]

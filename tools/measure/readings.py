@@ -26,18 +26,19 @@ class _Part:
     """Pictures that one process reads: JPEG bytes, or names of files of a split of the real faces."""
 
     weights: Path | None
+    variant: str | None
     pictures: Sequence[Any]
     landmarks: NDArray[np.float32]
     split: str = ""
 
 
 @functools.cache
-def _encoder(weights: Path | None) -> Encoder:
-    return Encoder.load(weights, threads=1)
+def _encoder(weights: Path | None, variant: str | None) -> Encoder:
+    return Encoder.load(weights, threads=1, variant=variant)
 
 
 def _read(part: _Part) -> Rows:
-    encoder = _encoder(part.weights)
+    encoder = _encoder(part.weights, part.variant)
     sizes = {"feature": encoder.feature_size, "embedding": encoder.embedding_size, "arkit": 52, "gaze": 2}
     rows: Rows = {key: np.full((len(part.pictures), size), np.nan, np.float32) for key, size in sizes.items()}
     seen = np.flatnonzero(np.isfinite(part.landmarks[:, 0, 0]))
@@ -55,18 +56,27 @@ def _crop(image: Image, landmarks: NDArray[np.float32], size: int) -> FaceCrop:
     return FaceCrop(cut, matrix, landmarks, np.zeros(6, np.float32), 0.0, 0)
 
 
-def read(pictures: Sequence[Any], landmarks: NDArray[np.float32], weights: Path | None, workers: int, label: str, split: str = "") -> Rows:
+def read(
+    pictures: Sequence[Any],
+    landmarks: NDArray[np.float32],
+    weights: Path | None,
+    variant: str | None,
+    workers: int,
+    label: str,
+    split: str = "",
+) -> Rows:
     """``feature``, ``embedding``, ``arkit`` and ``gaze`` of every picture; NaN where no face was found.
 
     Args:
         pictures: JPEG bytes, or file names of the real faces of ``split``.
         landmarks: (N, 478, 3) that the crops are cut by.
         weights: the encoder's folder; None takes the shipped one.
+        variant: of its graphs; None takes the one that runs unless told otherwise.
         workers: processes, one thread each.
         label: of the progress bar.
         split: of the real faces.
     """
     cuts = range(0, len(pictures), _AT_ONCE)
-    parts = [_Part(weights, pictures[i : i + _AT_ONCE], landmarks[i : i + _AT_ONCE], split) for i in cuts]
+    parts = [_Part(weights, variant, pictures[i : i + _AT_ONCE], landmarks[i : i + _AT_ONCE], split) for i in cuts]
     done = spread(_read, parts, workers, f"encoder, {label}")
     return {key: np.concatenate([rows[key] for rows in done]) for key in done[0]}

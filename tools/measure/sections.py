@@ -193,7 +193,7 @@ def _best(*values: Value) -> Value:
 def emotions(bench: Bench) -> Table:
     """Two-sided emotion-class triplets on real people."""
     train, test = bench.faces("train"), bench.faces("dev")
-    ours = read(list(test["files"]), test["landmarks"], bench.weights, bench.workers, "real faces", "dev")
+    ours = read(list(test["files"]), test["landmarks"], bench.weights, bench.variant, bench.workers, "real faces", "dev")
     known = metrics.found(train["peer"]) & np.isin(train["label"], JUDGED)
     scores, fitted = train["peer"][known].astype(np.float64), test["peer"].astype(np.float64)
     layer = metrics.discriminant(metrics.standardised(scores), train["label"][known])

@@ -59,11 +59,13 @@ class Table:
         return {"title": self.title, "rows": {name: dict(row) for name, row in self.rows.items()}}
 
 
-def summary(tables: Sequence[Table]) -> str:
-    """The table of the tables: ours beside the peer, the better one bold."""
-    lines = ["| | FreeAvatar | MediaPipe |", "|---|---|---|"]
-    for line in (line for table in tables for line in table.summary):
-        cells = [_text(value, 3) + (line.unit if value is not None else "") for value in (line.ours, line.peer)]
+def summary(tables: Sequence[Table], accurate: Sequence[Table] = ()) -> str:
+    """The table of the tables: ours beside the peer, the better one bold; then the same lines of our accurate variant, if given."""
+    more = [line for table in accurate for line in table.summary]
+    lines = ["| | FreeAvatar | MediaPipe |" + " FreeAvatar, accurate |" * bool(more), "|---|---|---|" + "---|" * bool(more)]
+    for i, line in enumerate(line for table in tables for line in table.summary):
+        values = [line.ours, line.peer, *(m.ours for m in more[i : i + 1])]
+        cells = [_text(value, 3) + (line.unit if value is not None else "") for value in values]
         if line.ours is not None and line.peer is not None and line.ours != line.peer:
             best = 0 if (line.ours > line.peer) == line.higher else 1
             cells[best] = f"**{cells[best]}**"
