@@ -37,7 +37,7 @@ from freeavatar.train.avatar_pictures import (
 from freeavatar.train.export import load_weights
 from freeavatar.train.expression import channels_last
 from freeavatar.train.likeness import psnr, ssim
-from freeavatar.train.loop import CHECKPOINT, Batch, Outcome, Recipe, fit, load_average
+from freeavatar.train.loop import CHECKPOINT, Batch, Outcome, Recipe, fit, has_bf16, load_average
 from freeavatar.train.place import place
 from freeavatar.train.regions import loss_weight, moving_face, tracked_face
 from freeavatar.types import Image, Vector
@@ -185,9 +185,10 @@ def frozen(encoder: ExpressionEncoder) -> ExpressionEncoder:
 def look(encoder: ExpressionEncoder, crops: Tensor) -> Readings:
     """What the encoder reads from crops (B, 3, S, S) in 0..1.
 
-    In bf16, which takes half the time and moves features by half a percent of the distance between two expressions.
+    In bf16 where the device has it, which takes half the time and moves features by half a percent of the distance between two
+    expressions.
     """
-    with torch.autocast(crops.device.type, torch.bfloat16):
+    with torch.autocast(crops.device.type, torch.bfloat16, enabled=has_bf16(crops.device)):
         readings: Readings = encoder(255 * crops.contiguous(memory_format=torch.channels_last))
     return readings
 
