@@ -59,7 +59,7 @@ train-all: $(VENV)/.dev
 	[ -f $(TRAIN_OUT)/real.npz ] || $(BIN)/python tools/weak_labels.py $(TRAIN_OUT)/real.npz --images $$(( $(TRAIN_IMAGES) + 1500 ))
 	$(BIN)/freeavatar train expression --data $(TRAIN_OUT)/train --real $(TRAIN_OUT)/real.npz --out $(TRAIN_OUT)/encoder \
 		--steps $(TRAIN_STEPS) --rate 8e-4 --held-out $(TRAIN_OUT)/held_out --weights $(TRAIN_WEIGHTS)/encoder
-	$(if $(TRAIN_QUICK),,$(BIN)/python tools/accurate_graph.py $(TRAIN_WEIGHTS)/encoder --data $(TRAIN_OUT)/train)
+	$(if $(TRAIN_QUICK),,$(BIN)/python tools/add_looks.py $(TRAIN_WEIGHTS)/encoder --data $(TRAIN_OUT)/train)
 	$(BIN)/python tools/render_dataset.py $(TRAIN_OUT)/train_judge --images $$(( $(TRAIN_IMAGES) / 2 )) --seed 77
 	$(BIN)/python tools/show_on_avatars.py $(TRAIN_OUT)/train_judge $(TRAIN_OUT)/train_judge_avatars
 	$(BIN)/freeavatar train expression --data $(TRAIN_OUT)/train_judge $(TRAIN_OUT)/train_judge_avatars --real $(TRAIN_OUT)/real.npz --out $(TRAIN_OUT)/judge --model compact \

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from freeavatar.arkit import NAMES
-from freeavatar.encoder import Encoder
+from freeavatar.encoder import ACCURATE, Encoder
 from freeavatar.errors import SourceError
 from freeavatar.interrupt import stop_on
-from freeavatar.network import ACCURATE
 from freeavatar.output import check_output, replacing
 from freeavatar.pipeline import track_ahead
 from freeavatar.progress import progress

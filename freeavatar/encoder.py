@@ -9,6 +9,7 @@ import numpy as np
 from freeavatar.arkit import NAMES
 from freeavatar.errors import WeightsError
 from freeavatar.face.alignment import TEMPLATE
+from freeavatar.looks import Looks, views
 from freeavatar.network import WEIGHTS, check_graph, open_session, read_config
 from freeavatar.providers import short_name
 from freeavatar.types import Expression, FaceCrop
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 FIELDS = {"name": str, "size": int, "crop_template": str, "feature_version": int, "feature_size": int, "embedding_size": int}
-OPTIONAL = {"precision": str, "variants": dict, "architecture": dict}
+OPTIONAL = {"precision": str, "variants": dict, "architecture": dict, "looks": str}
+ACCURATE = "accurate"
+"""The variant that looks at every crop four times."""
 _MAX_SIZE = 1024
 
 
@@ -34,7 +37,7 @@ class Encoder:
         provider: what runs it: ``cpu``, ``cuda``, ... (:mod:`freeavatar.providers`).
     """
 
-    def __init__(self, config: dict[str, Any], session: "InferenceSession") -> None:
+    def __init__(self, config: dict[str, Any], session: "InferenceSession", looks: Looks | None = None) -> None:
         self.name: str = config["name"]
         self.size: int = config["size"]
         self.feature_size: int = config["feature_size"]
@@ -42,7 +45,7 @@ class Encoder:
         self.feature_version: int = config["feature_version"]
         self.sha256: str = config["sha256"]
         self.provider = short_name(session.get_providers()[0])
-        self._session = session
+        self._session, self._looks = session, looks
         self._outputs = [node.name for node in session.get_outputs()]
 
     @classmethod
@@ -56,8 +59,7 @@ class Encoder:
             threads: CPU threads; None leaves the choice to ONNX Runtime.
             provider: what runs it, a name from :mod:`freeavatar.providers`, such as ``tensorrt``; None takes the best one
                 that starts, and says so in the log where that is not the best one installed.
-            variant: ``float32``, ``int8`` or ``accurate``, which looks at every crop more than once; None takes what the folder
-                holds for the provider.
+            variant: ``float32``, ``int8`` or :data:`ACCURATE`; None takes what the folder holds for the provider.
 
         Raises:
             WeightsError: the weights are missing, damaged, or made for another crop or graph; or the provider is unknown,
@@ -71,13 +73,16 @@ class Encoder:
             )
         if config["size"] > _MAX_SIZE:
             raise WeightsError(f"{folder / 'config.json'}: size is {config['size']}; expected at most {_MAX_SIZE}")
+        looks = None
+        if variant == ACCURATE:
+            looks, variant = Looks.load(folder, config.get("looks"), config["feature_size"], config["embedding_size"]), None
         session = open_session(folder, config, threads, provider, variant)
         size, shapes = config["size"], {"feature": config["feature_size"], "embedding": config["embedding_size"]}
         shapes |= {"arkit": len(NAMES), "gaze": 2, "head_pose": 6, "align": 4}
         check_graph(
             folder, session, {"image": (None, 3, size, size)}, {**{name: (None, n) for name, n in shapes.items()}, "confidence": (None,)}
         )
-        return cls(config, session)
+        return cls(config, session, looks)
 
     def encode(self, crops: Sequence[FaceCrop]) -> list[Expression]:
         """One expression a crop.
@@ -94,8 +99,13 @@ class Encoder:
             if crop.image.shape != (self.size, self.size, 3):
                 wanted = f"the encoder {self.name} takes crops of {self.size} pixels"
                 raise WeightsError(f"{wanted}, not of shape {crop.image.shape}; cut them with FaceTracker(size={self.size})")
-        images = np.stack([crop.image for crop in crops]).transpose(0, 3, 1, 2).astype(np.float32)  # (B, 3, S, S)
-        out = dict(zip(self._outputs, self._session.run(None, {"image": images}), strict=True))
+        images = np.stack([crop.image for crop in crops])
+        if self._looks:
+            images = views(images)
+        batch = images.transpose(0, 3, 1, 2).astype(np.float32)  # (B, 3, S, S)
+        out = dict(zip(self._outputs, self._session.run(None, {"image": batch}), strict=True))
+        if self._looks:
+            out = self._looks.merge(out)
         return [
             Expression(
                 feature=out["feature"][i],

@@ -1,7 +1,7 @@
 """A trained network on disk: a folder with ``config.json`` and ``model.onnx``, checked strictly, run by ONNX Runtime.
 
-A folder may hold variants of the network, ``model_<variant>.onnx``, listed in its config under ``variants``: at another precision,
-or one that takes longer and reads more exactly. The ``sha256`` of ``model.onnx`` names the network, whichever of its graphs runs.
+A folder may hold the network at a second precision, ``model_<precision>.onnx``, listed in its config under ``variants``.
+The ``sha256`` of ``model.onnx`` names the network, whichever of its graphs runs.
 """
 
 import hashlib
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 PRECISIONS: Final = ("float32", "int8")
-ACCURATE: Final = "accurate"
-"""The variant that looks at every input more than once."""
-VARIANTS: Final = (*PRECISIONS, ACCURATE)
 WEIGHTS: Final = Path(__file__).parent / "weights"
 """Where the shipped weights lie: one folder a network."""
 REINSTALL: Final = "install FreeAvatar again or name another weights folder"
@@ -87,7 +84,7 @@ def open_session(
         config: its config: ``sha256``, and ``precision`` and ``variants`` where there are several graphs.
         threads: CPU threads inside one operation; None leaves the choice to the runtime.
         provider: a name from :mod:`freeavatar.providers`; None takes the best one that starts.
-        variant: one of :data:`VARIANTS`; None leaves the choice to the provider.
+        variant: one of :data:`PRECISIONS`; None leaves the choice to the provider.
 
     Raises:
         WeightsError: missing, of another hash, not a model that this runtime can load, or no such provider or variant.
@@ -136,9 +133,9 @@ def check_graph(folder: Path, session: "InferenceSession", inputs: Shapes, outpu
 def _graph(folder: Path, config: Mapping[str, Any], variant: str | None, provider: str) -> tuple[str, str]:
     """File name and sha256 of the graph to run."""
     own, variants = config.get("precision", "float32"), config.get("variants", {})
-    for name, known in ((own, PRECISIONS), *((name, VARIANTS) for name in variants)):
-        if name not in known:
-            raise WeightsError(f"{folder / 'config.json'}: unknown variant {name!r:.60}; expected {' or '.join(known)}")
+    for name in (own, *variants):
+        if name not in PRECISIONS:
+            raise WeightsError(f"{folder / 'config.json'}: unknown variant {name!r:.60}; expected {' or '.join(PRECISIONS)}")
     if variant is None and provider != CPU and "float32" in variants:
         variant = "float32"
     if variant in (None, own):

@@ -8,10 +8,9 @@ from typing import Self
 import numpy as np
 
 from freeavatar.animator import Animator
-from freeavatar.encoder import Encoder
+from freeavatar.encoder import ACCURATE, Encoder
 from freeavatar.errors import SourceError
 from freeavatar.face import FaceTracker
-from freeavatar.network import ACCURATE
 from freeavatar.prefetch import ahead
 from freeavatar.rig import Rig, load_rig
 from freeavatar.sources import Source

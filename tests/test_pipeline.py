@@ -56,7 +56,7 @@ def test_the_accurate_encoder_is_asked_for_by_name(monkeypatch: pytest.MonkeyPat
 def _another(monkeypatch: pytest.MonkeyPatch) -> object:
     original = Encoder.__init__
 
-    def init(self: Encoder, config: dict[str, object], session: object) -> None:
-        original(self, config | {"feature_version": 2}, session)  # type: ignore[arg-type]
+    def init(self: Encoder, config: dict[str, object], session: object, looks: object) -> None:
+        original(self, config | {"feature_version": 2}, session, looks)  # type: ignore[arg-type]
 
     return init

@@ -17,9 +17,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from freeavatar.encoder import Encoder
+from freeavatar.encoder import ACCURATE, Encoder
 from freeavatar.errors import FreeAvatarError
-from freeavatar.network import ACCURATE
 from measure import command
 from measure.sections import SECTIONS
 from measure.tables import summary

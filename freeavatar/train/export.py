@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from freeavatar.encoder import FIELDS, OPTIONAL
 from freeavatar.errors import WeightsError
 from freeavatar.face.alignment import TEMPLATE
+from freeavatar.looks import FILE as LOOKS
 from freeavatar.models.expression import OUTPUTS, ExpressionEncoder
 from freeavatar.network import PRECISIONS, read_config
 from freeavatar.output import replacing
@@ -38,9 +39,9 @@ _LARGEST: Final = 1024
 
 
 class _EncoderGraph(nn.Module):
-    """An encoder with the outputs of the fixed graph, in order."""
+    """The encoder with the outputs of the fixed graph, in order."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: ExpressionEncoder) -> None:
         super().__init__()
         self.model = model
 
@@ -97,7 +98,7 @@ def write_onnx(
 def write_folder(folder: Path, fill: Callable[[Path], dict[str, object]]) -> None:
     """Fill a folder of weights in a temporary place, then move its files in; ``fill`` returns the config.
 
-    Other files of the folder, such as the model card, stay; graphs of an earlier export do not.
+    Other files of the folder, such as the model card, stay; graphs and looks of an earlier export do not.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -112,7 +113,7 @@ def write_folder(folder: Path, fill: Callable[[Path], dict[str, object]]) -> Non
             staged = folder / f".{file.name}.tmp"
             shutil.copyfile(file, staged)
             os.replace(staged, folder / file.name)
-        for stale in folder.glob("model_*.onnx"):
+        for stale in (*folder.glob("model_*.onnx"), *folder.glob(LOOKS)):
             if not (place / stale.name).exists():
                 stale.unlink()
 
@@ -158,9 +159,9 @@ def export_encoder(
     def fill(place: Path) -> dict[str, object]:
         nonlocal difference
         graph, other = place / "model.onnx", place / "model_int8.onnx"
-        encoder_graph(rounded, model.size, graph)
+        _write_graph(rounded, graph)
         if calibration is not None:
-            encoder_graph(rounded, model.size, other, folded=True)
+            _write_graph(rounded, other, folded=True)
             difference = quantise(other, calibration, other)
         if precision == "int8":
             other.replace(graph)
@@ -191,16 +192,10 @@ def add_float_graph(folder: Path) -> Path:
     config = read_config(folder, FIELDS, OPTIONAL)
     if config.get("precision", "float32") == "float32":
         raise WeightsError(f"{folder}: model.onnx is the float32 graph already; there is nothing to add")
-    return add_variant(folder, "float32", lambda path: encoder_graph(model, model.size, path))
-
-
-def add_variant(folder: Path, name: str, write: Callable[[Path], None]) -> Path:
-    """Add a graph, which ``write`` makes at a path it is given, to a weights folder and its config; the graph's path."""
-    path = folder / f"model_{name}.onnx"
+    path = folder / "model_float32.onnx"
     with replacing(path) as temporary:
-        write(temporary)
-    config = read_config(folder, FIELDS, OPTIONAL)
-    config["variants"] = {**config.get("variants", {}), name: _sha256(path)}
+        _write_graph(model, temporary)
+    config["variants"] = {**config.get("variants", {}), "float32": _sha256(path)}
     with replacing(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(config, indent=1) + "\n")
     return path
@@ -231,16 +226,9 @@ def load_weights(folder: Path) -> ExpressionEncoder:
     return model
 
 
-def encoder_graph(model: nn.Module, size: int, path: Path, folded: bool = False) -> None:
-    """Write an encoder's fixed graph (:func:`write_onnx`).
-
-    Args:
-        model: (B, 3, size, size) -> Readings.
-        size: side of its crops in pixels.
-        path: file to write.
-        folded: as for :func:`write_onnx`.
-    """
-    example = torch.rand(2, 3, size, size) * 255
+def _write_graph(model: ExpressionEncoder, path: Path, folded: bool = False) -> None:
+    """The encoder's fixed graph (:func:`write_onnx`)."""
+    example = torch.rand(2, 3, model.size, model.size) * 255
     axes = {key: {0: "batch"} for key in ("image", *OUTPUTS)}
     write_onnx(_EncoderGraph(model), [example], path, ["image"], OUTPUTS, axes, folded)
 

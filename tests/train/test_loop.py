@@ -98,7 +98,9 @@ def test_another_process_prepares_the_same_batches_in_order() -> None:
     assert all(torch.equal(a["x"], b["x"]) for a, b in zip(alone, helped, strict=True))
 
 
-@pytest.mark.parametrize(("able", "half"), [({}, False), ({"avx512_f": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)])
+@pytest.mark.parametrize(
+    ("able", "half"), [({}, False), ({"avx512_f": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)]
+)
 def test_a_cpu_that_would_emulate_bf16_keeps_to_float32(monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], half: bool) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     model = nn.Linear(2, 2)

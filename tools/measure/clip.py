@@ -8,11 +8,10 @@ import numpy as np
 
 from freeavatar import arkit
 from freeavatar.demo import CLIP
-from freeavatar.encoder import Encoder
+from freeavatar.encoder import ACCURATE, Encoder
 from freeavatar.face import FaceTracker
 from freeavatar.face.landmarks import Landmarker
 from freeavatar.follower import Follower
-from freeavatar.network import ACCURATE
 from freeavatar.retarget import retarget
 from freeavatar.sources import open_source
 from freeavatar.stopwatch import Stopwatch
