@@ -167,10 +167,6 @@ class ExpressionEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Readings:
         """``image`` is (B, 3, size, size) RGB in 0..255; normalisation happens inside."""
-        return self.read(self.look(image))
-
-    def look(self, image: Tensor) -> Tensor:
-        """(B, F) the feature of crops; ``image`` as for :meth:`forward`."""
         whole = image if self.whole == self.size else F.interpolate(image, (self.whole, self.whole), mode="bilinear")
         x = self.patch_embed.proj(self.stem((whole - self.mean) / self.std)).flatten(2).transpose(1, 2) + self.pos_embed  # type: ignore[operator]  # (B, N, W)
         count = x.shape[1]
@@ -182,10 +178,7 @@ class ExpressionEncoder(nn.Module):
         feature = self.to_feature(x[:, :count].flatten(1))
         if self.eyes is not None:
             feature = feature + self.eyes.to_feature(x[:, count:].flatten(1))
-        return self.feature_norm(feature)  # type: ignore[no-any-return]
-
-    def read(self, feature: Tensor) -> Readings:
-        """What a feature (B, F) says."""
+        feature = self.feature_norm(feature)
         return Readings(
             feature=feature,
             embedding=F.normalize(self.to_embedding(feature), dim=1),
