@@ -95,5 +95,5 @@ def zoomed(image: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
     if share > 0:
         cut = np.ascontiguousarray(image[margin : side - margin, margin : side - margin])
     else:
-        cut = np.asarray(cv2.copyMakeBorder(image, *[margin] * 4, cv2.BORDER_REPLICATE), np.uint8)
+        cut = np.asarray(cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE), np.uint8)
     return np.asarray(cv2.resize(cut, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -79,7 +79,7 @@ def test_the_shipped_encoder_has_an_accurate_variant_of_the_same_identity() -> N
     assert one.sha256 == several.sha256
     face = _face(one)
     (a,), (b,) = one.encode([face]), several.encode([face])
-    assert b.feature.shape == a.feature.shape and 0 < np.abs(a.feature - b.feature).max()
+    assert b.feature.shape == a.feature.shape and np.abs(a.feature - b.feature).max() > 0
     np.testing.assert_allclose(np.linalg.norm(b.embedding), 1, rtol=1e-5)
     assert a.embedding @ b.embedding > 0.5  # it still sees the same
 

@@ -274,7 +274,7 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         able = torch.cpu.get_capabilities()
         return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _seed(seed: int, rank: int, step: int) -> None:

@@ -37,7 +37,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(
         folder / "shard_00000.npz",
         jpeg=np.concatenate(jpegs), offsets=np.cumsum([0, *map(len, jpegs)]),
-        movement=level[:, None] * np.ones((1, 72), np.float32), shape=np.zeros((n, 72), np.float32), arkit=level[:, None] * np.ones((1, 52), np.float32),
+        movement=level[:, None] * np.ones((1, 72), np.float32), arkit=level[:, None] * np.ones((1, 52), np.float32),
         mask=np.ones((n, 52), np.float32), gaze=np.zeros((n, 2), np.float32), pose=np.zeros((n, 3), np.float32),
         centre=np.tile(np.float32([0.5, 0.37, 0.2]), (n, 1)), person=np.array(["a"] * n), family=np.array(["valid"] * n),
         kind=np.tile(np.int8([0, 1]), (n // 4, 1)),
