@@ -6,7 +6,6 @@ The mean lies in the encoder's own feature space, so whatever stands on the enco
 on four crops instead of one; beside it lie only that map and the read-outs.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,16 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freeavatar.arkit import NAMES
-from freeavatar.bounded import read_bounded
 from freeavatar.errors import WeightsError
-from freeavatar.tensors import read_tensors
+from freeavatar.network import read_checked
+from freeavatar.tensors import parse_tensors
 
 FILE: Final = "looks.safetensors"
 ZOOMS: Final = (-0.02, 0.02)
 """By how much of a crop's side each border moves outwards or inwards in a look; they even out, and so does what is read as ``align``."""
 GEOMETRY: Final = ("gaze", "head_pose", "confidence", "align")
 """Outputs of which only the looks that are not mirrored are averaged."""
-_MAX_BYTES: Final = 1 << 24
 
 Floats = NDArray[np.float32]
 
@@ -54,10 +52,7 @@ class Looks:
         path = folder / FILE
         if sha256 is None:
             raise WeightsError(f"{folder}: these weights have no accurate variant; add it with  python tools/add_looks.py {folder}")
-        found = hashlib.sha256(read_bounded(path, _MAX_BYTES, WeightsError, "install the weights again")).hexdigest()
-        if found != sha256:
-            raise WeightsError(f"{path}: has sha256 {found[:12]}..., config.json says {sha256:.12}...; install the weights again")
-        return cls(read_tensors(path, shapes(feature, embedding)))
+        return cls(parse_tensors(read_checked(path, sha256), shapes(feature, embedding), path))
 
     def merge(self, out: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """Outputs for B crops from those for their 4 B :func:`views`."""

@@ -145,12 +145,22 @@ def _graph(folder: Path, config: Mapping[str, Any], variant: str | None, provide
     return f"model_{variant}.onnx", variants[variant]
 
 
-def _start(path: Path, sha256: str, threads: int | None, provider: str) -> "InferenceSession":
-    import onnxruntime as ort
+def read_checked(path: Path, sha256: str) -> bytes:
+    """The bytes of a file that a config names by its hash.
 
+    Raises:
+        WeightsError: missing, too large, or of another hash.
+    """
     data = read_bounded(path, _MAX_MODEL_BYTES, WeightsError, REINSTALL)
     if (found := hashlib.sha256(data).hexdigest()) != sha256:
         raise WeightsError(f"{path}: has sha256 {found[:12]}..., config.json says {sha256!s:.12}...; install the weights again")
+    return data
+
+
+def _start(path: Path, sha256: str, threads: int | None, provider: str) -> "InferenceSession":
+    import onnxruntime as ort
+
+    data = read_checked(path, sha256)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1

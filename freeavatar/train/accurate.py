@@ -1,19 +1,16 @@
 """Makes the accurate variant of an encoder (:mod:`freeavatar.looks`): the map from a mirrored face's feature to the face's own."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freeavatar.encoder import FIELDS, OPTIONAL, Encoder
+from freeavatar.encoder import Encoder
 from freeavatar.errors import WeightsError
 from freeavatar.looks import FILE
-from freeavatar.network import read_config
 from freeavatar.output import replacing
-from freeavatar.train.export import load_weights
+from freeavatar.train.export import add_to_config, file_sha256, load_weights
 from freeavatar.types import FaceCrop
 
 LEAST_EXPLAINED: Final = 0.5
@@ -72,9 +69,7 @@ def add_looks(folder: Path, crops: NDArray[np.uint8]) -> float:
     path = folder / FILE
     with replacing(path) as temporary:
         save_file({name: np.ascontiguousarray(value, np.float16) for name, value in tensors.items()}, temporary)
-    config = {**read_config(folder, FIELDS, OPTIONAL), "looks": hashlib.sha256(path.read_bytes()).hexdigest()}
-    with replacing(folder / "config.json") as temporary:
-        temporary.write_text(json.dumps(config, indent=1) + "\n")
+    add_to_config(folder, looks=file_sha256(path))
     return explained
 
 

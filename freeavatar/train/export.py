@@ -104,8 +104,8 @@ def write_folder(folder: Path, fill: Callable[[Path], dict[str, object]]) -> Non
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         place = Path(scratch)
         config = fill(place)
-        config["sha256"] = _sha256(place / "model.onnx")
-        if variants := {path.stem.removeprefix("model_"): _sha256(path) for path in sorted(place.glob("model_*.onnx"))}:
+        config["sha256"] = file_sha256(place / "model.onnx")
+        if variants := {path.stem.removeprefix("model_"): file_sha256(path) for path in sorted(place.glob("model_*.onnx"))}:
             config["variants"] = variants
         (place / "config.json").write_text(json.dumps(config, indent=1) + "\n")
         # The config goes last: it names the graph's hash, so a folder is whole once the config is there.
@@ -195,10 +195,15 @@ def add_float_graph(folder: Path) -> Path:
     path = folder / "model_float32.onnx"
     with replacing(path) as temporary:
         _write_graph(model, temporary)
-    config["variants"] = {**config.get("variants", {}), "float32": _sha256(path)}
+    add_to_config(folder, variants={**config.get("variants", {}), "float32": file_sha256(path)})
+    return path
+
+
+def add_to_config(folder: Path, **fields: object) -> None:
+    """Set fields of an encoder's config, once what they name lies in its folder."""
+    config = {**read_config(folder, FIELDS, OPTIONAL), **fields}
     with replacing(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(config, indent=1) + "\n")
-    return path
 
 
 def load_weights(folder: Path) -> ExpressionEncoder:
@@ -280,5 +285,5 @@ def _checked(folder: Path, key: str, value: Any) -> Any:
     return tuple(numbers) if isinstance(value, list) else value
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -30,7 +30,7 @@ from freeavatar.errors import FreeAvatarError, WeightsError
 from freeavatar.interrupt import stop_on
 from freeavatar.output import replacing
 from freeavatar.train.journal import Journal
-from freeavatar.train.place import Place, told_to_stop
+from freeavatar.train.place import Place, has_bf16, told_to_stop
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -267,14 +267,6 @@ def _network(model: nn.Module, where: Place) -> Callable[..., Any]:
             return shared(*inputs)
 
     return run
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Does the device calculate in bf16 itself? Where it is emulated, as on CPUs without AVX-512, it is ten times slower than float32."""
-    if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _seed(seed: int, rank: int, step: int) -> None:

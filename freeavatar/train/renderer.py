@@ -37,8 +37,8 @@ from freeavatar.train.avatar_pictures import (
 from freeavatar.train.export import load_weights
 from freeavatar.train.expression import channels_last
 from freeavatar.train.likeness import psnr, ssim
-from freeavatar.train.loop import CHECKPOINT, Batch, Outcome, Recipe, fit, has_bf16, load_average
-from freeavatar.train.place import place
+from freeavatar.train.loop import CHECKPOINT, Batch, Outcome, Recipe, fit, load_average
+from freeavatar.train.place import has_bf16, place
 from freeavatar.train.regions import loss_weight, moving_face, tracked_face
 from freeavatar.types import Image, Vector
 from freeavatar_renderer.neural import MODELS, NeuralRenderer, PatchRenderer, Renderer
