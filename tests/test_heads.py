@@ -107,6 +107,31 @@ def test_a_reshaped_head_is_another_person_with_round_eyes(data_root: Path) -> N
     np.testing.assert_allclose(np.ptp(eye.vertices, axis=0), np.ptp(bent.vertices, axis=0), atol=1e-6)
 
 
+def _tip(head: heads.Head, **shapes: float) -> tuple[float, float]:
+    """How far the tip of the tongue of a VALID head lies before, and above, the edge of its lower front teeth, metres."""
+    weights = head.express(shapes)
+    part = next(p for p in head.parts if p.name == "teeth_lower")
+    assert part.morphs is not None
+    points = part.vertices + np.tensordot(weights, part.morphs.astype(np.float32), 1)
+    tongue = part.morphs[head.names.index("tongueOut")].any(1)
+    teeth, tip = points[~tongue], points[tongue][points[tongue, 2].argmax()]
+    front = teeth[teeth[:, 2] > teeth[:, 2].max() - 0.005]
+    return float(tip[2] - front[:, 2].max()), float(tip[1] - front[:, 1].max())
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["White_F_1", "Black_M_1", "Asian_M_2"])
+def test_a_tongue_that_is_out_hangs_over_the_lip_and_one_that_lies_in_an_open_mouth_is_not_out(data_root: Path, name: str) -> None:
+    head = heads.load_valid(name)
+    before, above = _tip(head, jawOpen=0.5, tongueOut=1.0)
+    assert before > 0.02 and above < -0.005
+    rng = np.random.default_rng(0)
+    laid = [_tip(heads.lay_tongue(head, rng), jawOpen=1.0) for _ in range(20)]
+    assert max(before for before, _ in laid) < 0.015
+    assert np.std([above for _, above in laid]) > 0.002
+    assert np.abs(np.subtract(_tip(heads.lay_tongue(head, rng)), _tip(head))).max() < 1e-6, "a closed mouth keeps its tongue"
+
+
 @pytest.mark.data
 def test_the_pose_of_a_portrait_is_the_pose_the_tracker_finds(data_root: Path, renderer: PortraitRenderer) -> None:
     head = heads.load_valid("Hispanic_M_1")

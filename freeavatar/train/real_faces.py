@@ -11,11 +11,13 @@ from torch import Tensor
 
 from freeavatar import arkit
 from freeavatar.errors import SourceError
-from freeavatar.train import pictures
+from freeavatar.train import pictures, webcam
 from freeavatar.train.emotion import EMOTIONS
 from freeavatar.train.shards import JITTER, augment, cut, decode, stored_matrix
 from freeavatar.types import Image
 
+COLOURED: Final = 0.5
+"""Share of grey photographs that are shown in colour."""
 SELECTION: Final = 0.08
 """Share of people that choose between models and are never trained on."""
 _SALT: Final = 18
@@ -138,9 +140,11 @@ def _partners(scores: NDArray[np.floating], person: NDArray[np.integer]) -> dict
 
 
 def view_of(jpeg: pictures.Jpeg, size: int, rng: np.random.Generator, spoilt: bool = True) -> Image:
-    """(size, size, 3) crop of a stored picture, displaced by chance; augmented as well where it is to be ``spoilt``."""
+    """(size, size, 3) crop of a stored picture, displaced by chance, and coloured if grey; augmented as well if ``spoilt``."""
     jitter = rng.normal(0, JITTER)
     crop = _cut(decode(jpeg), jitter, size)
+    if rng.random() < COLOURED:
+        crop = webcam.colourise(crop, rng)
     return augment(crop, rng, jitter) if spoilt else crop
 
 

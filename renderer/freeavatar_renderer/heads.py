@@ -28,6 +28,10 @@ Skin = str | tuple[int, int, int]
 """Name of a texture of the head, or one plain RGB colour."""
 
 ICT_SCALE: Final = 0.01
+_OUT: Final = (1.1, 0.5, 1.1)
+"""Of the way that a VALID tongue moves to the side, up and out of the mouth; any higher it would cut through the upper lip."""
+_WIDE: Final = 0.03
+"""Metres that the lower teeth of a VALID head come down by when its mouth is open wide."""
 """ICT-FaceKit is in centimetres."""
 _ICT_PARTS: Final[dict[str, tuple[int, int]]] = {
     "face": (0, 9409), "back": (9409, 11248), "mouth": (11248, 13294), "gums": (14062, 17039), "teeth": (17039, 21451),
@@ -122,6 +126,20 @@ def _texture(jpeg: NDArray[np.uint8]) -> Image:
     return np.ascontiguousarray(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
+def _valid_path(name: str) -> Path:
+    path = data_root() / "valid_heads" / f"{name}.npz"
+    if not path.is_file():
+        raise SourceError(f"no head {name!r}: expected one of {', '.join(valid_people())}")
+    return path
+
+
+@functools.lru_cache(maxsize=48)
+def _tongue(name: str) -> dict[str, NDArray[np.float16]]:
+    """What moves a VALID head's lower teeth and tongue, (V, 3) displacements by name."""
+    with np.load(_valid_path(name), allow_pickle=False) as z:
+        return {str(n): m for n, m in zip(z["teeth_lower_morph_names"], z["teeth_lower_morphs"], strict=True)}
+
+
 @functools.lru_cache(maxsize=48)
 def load_valid(name: str) -> Head:
     """A VALID head by name, such as ``Asian_M_1``.
@@ -129,14 +147,13 @@ def load_valid(name: str) -> Head:
     The lower teeth and the tongue follow the skin's speech and jaw morphs (``t_<name>``); one more weight,
     ``tongueOut``, pushes the tongue out.
     """
-    path = data_root() / "valid_heads" / f"{name}.npz"
-    if not path.is_file():
-        raise SourceError(f"no head {name!r}: expected one of {', '.join(valid_people())}")
-    with np.load(path, allow_pickle=False) as z:
+    tongue = _tongue(name)
+    with np.load(_valid_path(name), allow_pickle=False) as z:
         names = (*(str(n) for n in z["skin_morph_names"]), "tongueOut")
-        tongue = {str(n): m for n, m in zip(z["teeth_lower_morph_names"], z["teeth_lower_morphs"], strict=True)}
-        zero = np.zeros_like(z["teeth_lower_morphs"][0])
-        follow = np.stack([*(tongue.get(f"t_{n}", zero) for n in names[:-1]), tongue["OutMiddle_tg"]])
+        zero = np.zeros_like(tongue["OutMiddle_tg"])
+        # OutMiddle alone points straight at the camera, where it looks like a tongue that lies in an open mouth.
+        out = tongue["OutMiddle_tg"] * np.array(_OUT, np.float16) + tongue["CurlDown_Out_tg"]
+        follow = np.stack([*(tongue.get(f"t_{n}", zero) for n in names[:-1]), out])
         skin = z["skin_vertices"]
         morphs = np.concatenate([z["skin_morphs"], np.zeros((1, *skin.shape), np.float16)])
         parts = [Part("skin", *_near_head(skin, z["skin_faces"]), z["skin_uv"], morphs)]
@@ -152,6 +169,24 @@ def load_valid(name: str) -> Head:
                 textures["hair"] = _texture(z["hair_jpg"])
         eyes = np.stack([z["eye_left_centre"], z["eye_right_centre"]]).astype(np.float32)
     return Head(name, "valid", names, tuple(parts), eyes, textures)
+
+
+def lay_tongue(head: Head, rng: np.random.Generator) -> Head:
+    """A VALID head whose tongue lies higher or further forward in its mouth the wider that opens.
+
+    Where a tongue lies differs from person to person, and one that is seen well is not yet out.
+    """
+    own = _tongue(head.name)
+    lie = rng.uniform(0, 0.5) * own["OutMiddle_tg"].astype(np.float32) + rng.uniform(0, 0.3) * own["Up_tg"].astype(np.float32)
+    still = ~own["OutMiddle_tg"].any(1)  # the teeth
+
+    def laid(part: Part) -> Part:
+        if part.name != "teeth_lower" or part.morphs is None:
+            return part
+        opened = np.clip(-part.morphs[:, still, 1].astype(np.float32).mean(1) / _WIDE, 0, 1)  # (K,)
+        return replace(part, morphs=(part.morphs + opened[:, None, None] * lie).astype(np.float16))
+
+    return replace(head, parts=tuple(laid(p) for p in head.parts))
 
 
 def _near_head(vertices: Floats, faces: NDArray[np.int32]) -> tuple[Floats, NDArray[np.int32]]:

@@ -14,7 +14,7 @@ import numpy as np
 from freeavatar.types import Image
 from freeavatar_renderer import skins
 from freeavatar_renderer.anny import load_anny
-from freeavatar_renderer.heads import Head, dress, load_ict, load_valid, reshape
+from freeavatar_renderer.heads import Head, dress, lay_tongue, load_ict, load_valid, reshape
 from freeavatar_renderer.stylised import stylise
 
 SHARES: Final[Mapping[str, float]] = {"valid": 0.42, "ict": 0.22, "anny": 0.22, "stylised": 0.14}
@@ -60,7 +60,7 @@ class Cast:
     def _changed(self, head: Head, rng: np.random.Generator) -> Head:
         if rng.random() < 0.5:
             head = _wear(head, self._known(rng))
-        return reshape(dress(head, self._skin(rng)), rng, rng.uniform(0.5, 1.6))
+        return reshape(dress(lay_tongue(head, rng), self._skin(rng)), rng, rng.uniform(0.5, 1.6))
 
 
 def _wear(head: Head, lender: Head) -> Head:

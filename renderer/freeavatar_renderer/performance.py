@@ -239,6 +239,7 @@ def random_scene(head: Head, rng: np.random.Generator, expression: tuple[Floats,
         ground=tuple(sky * rng.uniform(0.3, 0.9)),
         tint=tuple(rng.uniform(0.85, 1.1) * rng.uniform(0.94, 1.06, 3)),
         shine=float(rng.uniform(0, 0.18)),
+        mouth_light=float(rng.uniform(0.15, 0.8)),
         toon=int(rng.integers(2, 5)) if head.name.endswith(STYLISED) and rng.random() < 0.5 else 0,
         background=background,
     )

@@ -20,7 +20,8 @@ out vec3 n; out vec2 t; out vec3 h;
 void main() { gl_Position = clip_from_head * vec4(position, 1); n = camera_from_head * normal; t = uv; h = position; }"""
 _FRAGMENT = """#version 330
 in vec3 n; in vec2 t; in vec3 h;
-uniform sampler2D skin; uniform vec3 key_direction, key, fill, sky, ground, tint, mouth; uniform float shine, mouth_radius, toon;
+uniform sampler2D skin; uniform vec3 key_direction, key, fill, sky, ground, tint, mouth;
+uniform float shine, mouth_radius, mouth_light, toon;
 out vec4 colour;
 float stepped(float v) { return toon > 0.0 ? floor(v * toon + 0.5) / toon : v; }
 void main() {
@@ -31,7 +32,7 @@ void main() {
     float glint = stepped(pow(max(reflect(-key_direction, m).z, 0.0), 24.0)) * shine;
     // Little light gets into the mouth.
     float depth = clamp(1.0 - (h.z - mouth.z) / mouth_radius, 0.0, 1.0);
-    vec3 seen = albedo * light * mix(1.0, 0.25, mouth_radius > 0.0 ? depth : 0.0) + key * glint;
+    vec3 seen = albedo * light * mix(1.0, mouth_light, mouth_radius > 0.0 ? depth : 0.0) + key * glint;
     colour = vec4(pow(clamp(seen, 0.0, 1.0), vec3(1.0 / 2.2)), 1);
 }"""
 
@@ -51,6 +52,7 @@ class Scene:
         key, fill, sky, ground: RGB light.
         tint: RGB factor on all albedo.
         shine: strength of the highlight.
+        mouth_light: share of the light that reaches the back of the mouth.
         toon: steps of the light in cel shading; 0 is smooth.
         background: RGB in 0..1, or an (S, S, 3) uint8 picture.
     """
@@ -68,6 +70,7 @@ class Scene:
     ground: tuple[float, float, float] = (0.2, 0.2, 0.2)
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shine: float = 0.05
+    mouth_light: float = 0.25
     toon: int = 0
     background: tuple[float, float, float] | Image = (0.4, 0.45, 0.5)
 
@@ -145,7 +148,7 @@ class PortraitRenderer:
         clip = np.array([[f, 0, 0, 0], [0, f, 0, 0], [0, 0, (near + far) / (near - far), 2 * near * far / (near - far)], [0, 0, -1, 0]])
         view = np.eye(4)
         view[:3, :3], view[:3, 3] = turn, shift
-        for name in ("key_direction", "key", "fill", "sky", "ground", "shine", "toon"):
+        for name in ("key_direction", "key", "fill", "sky", "ground", "shine", "mouth_light", "toon"):
             program[name].value = getattr(scene, name)
         mouth = head.eyes.mean(0) - [0, 1.05 * head.eye_distance, -0.15 * head.eye_distance]
         program["mouth"].value = tuple(float(v) for v in mouth)

@@ -177,3 +177,14 @@ def test_smooth_skin_at_rest_stays_smooth_on_most_people() -> None:
     plain = np.full((128, 128, 3), 160, np.uint8)
     lined = [bool((webcam.fold(plain, np.random.default_rng(seed), 0, 0) != plain).any()) for seed in range(200)]
     assert 0.15 < np.mean(lined) < 0.45
+
+
+def test_a_grey_photograph_gets_the_colours_of_skin_and_a_coloured_one_stays() -> None:
+    grey = np.repeat(face().mean(2, keepdims=True), 3, 2).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    coloured = [webcam.colourise(grey, rng).astype(int) for _ in range(30)]
+    redder = [picture[..., 0].mean() - picture[..., 2].mean() for picture in coloured]
+    assert min(redder) > -5 and np.mean(redder) > 15
+    assert all(np.corrcoef(picture.mean(2).ravel(), grey[..., 0].ravel())[0, 1] > 0.99 for picture in coloured)
+    pink = np.full((64, 64, 3), (200, 140, 130), np.uint8)
+    assert webcam.colourise(pink, rng) is pink
