@@ -22,11 +22,11 @@ from freeavatar.rig import Rig, list_rigs, load_rig
 from freeavatar.sources import open_source
 from freeavatar.types import Frame
 from measure import command, driving
+from measure.clip import CLIP_TRUTH
 from measure.driving import WAYS, Faces
 from measure.tables import Line, Row, Table, summary
 from measure_filters import HELD, RATE, SECONDS, SIGMA
 
-TRUTH: Final = Path(__file__).parents[1] / "tests" / "data" / "demo_truth.npz"
 MAIN: Final = "human"
 """The avatar whose controls are ARKit's."""
 
@@ -125,7 +125,7 @@ def steadiness(encoder: Encoder, animator: Animator, rigs: Sequence[Rig]) -> Tab
 def performed(encoder: Encoder) -> Faces:
     """The frames of the shipped clip."""
     reads, peers, rows = [], [], []
-    with open_source(CLIP) as source, FaceTracker(size=encoder.size, peer=True) as tracker, np.load(TRUTH, allow_pickle=False) as file:
+    with open_source(CLIP) as source, FaceTracker(size=encoder.size, peer=True) as tracker, np.load(CLIP_TRUTH, allow_pickle=False) as file:
         truth, mask = file["arkit"], file["mask"]
         for frame in source:
             crop = tracker.track(frame)

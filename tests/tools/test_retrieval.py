@@ -1,5 +1,6 @@
 """A frame finds its own picture where avatars show what people do, and by chance where they do not."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -15,7 +16,7 @@ from freeavatar.errors import FreeAvatarError
 from freeavatar.rig import Rig, load_rig
 from freeavatar.types import FaceCrop
 from measure import retrieval as measured
-from measure.retrieval import FRAMES, faces_of, ranks, spread_frames
+from measure.retrieval import FRAMES, faces_of, nearest, ranks, read_truth, spread_frames
 
 
 def test_an_avatar_of_its_own_place_and_size_is_found_all_the_same() -> None:
@@ -74,6 +75,39 @@ def test_every_judge_looks_at_pictures_of_its_own_size(monkeypatch: pytest.Monke
     found = retrieval.measure([Path("a"), Path("b")], [rig], judges, Judge("own", 8), {"copy": copy})
     assert found["mask, copy"] == {name: {"place": 1.0, "first": 1.0} for name in ("own", "other")}
     assert found["mask, MediaPipe"]["other"]["place"] > 40
+
+
+def test_the_truth_judges_by_what_the_avatar_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = np.random.default_rng(0).uniform(0, 255, (50, 52))
+    faces = [{8: replace(picture(8, row[:3]), index=i, peer=truth[49 - i])} for i, row in enumerate(truth)]
+    monkeypatch.setattr(retrieval, "faces_of", lambda video, sizes: faces)
+    monkeypatch.setattr(retrieval, "Portraits", Album)
+    rig = SimpleNamespace(name="mask", from_arkit=lambda weights: weights[..., :3])
+    good = SimpleNamespace(animate=lambda read, rig: SimpleNamespace(values=0.9 * read.embedding + 10))
+    own = Judge("own", 8)
+    found = retrieval.measure([Path("a")], [rig], [own], own, {"good": good}, [truth])
+    assert found["mask, good"]["truth"]["place"] < 2
+    assert found["mask, MediaPipe"]["truth"]["place"] > 15
+    with pytest.raises(FreeAvatarError, match="truth of the same clip"):
+        retrieval.measure([Path("a")], [rig], [own], own, {"good": good}, [truth[:40]])
+    assert "truth" not in retrieval.measure([Path("a")], [rig], [own], own, {"good": good})["mask, good"]
+
+
+def test_pictures_alike_share_their_places() -> None:
+    grey = [np.full((4, 4, 3), level, np.uint8) for level in (10, 20, 30, 40, 50)]
+    np.testing.assert_array_equal(nearest(grey, grey), 1)
+    np.testing.assert_array_equal(nearest(grey, [grey[2]] * 5), 3)
+    np.testing.assert_array_equal(nearest(grey, grey[::-1]), [5, 4, 1, 4, 5])
+
+
+@pytest.mark.parametrize("arkit", [np.zeros((5, 51)), np.full((5, 52), np.nan), np.zeros(52)])
+def test_a_truth_that_is_none_is_refused(tmp_path: Path, arkit: np.ndarray) -> None:
+    np.savez(tmp_path / "truth.npz", arkit=arkit)
+    with pytest.raises(FreeAvatarError, match="52 finite weights a frame"):
+        read_truth(tmp_path / "truth.npz")
+    (tmp_path / "text.npz").write_text("no zip")
+    with pytest.raises(FreeAvatarError, match="no truth of a clip"):
+        read_truth(tmp_path / "text.npz")
 
 
 def test_judges_of_one_name_must_be_one() -> None:

@@ -25,8 +25,8 @@ _WARM_UP: Final = 10
 _RECORDED: Final = "face and encoder, recorded"
 _ENCODER: Final = "- encoder, one thread"
 _LIVE: Final = "face and encoder, live"
-_TRUTH: Final = Path(__file__).parents[2] / "tests" / "data" / "demo_truth.npz"
-"""What the clip was rendered from."""
+CLIP_TRUTH: Final = Path(__file__).parents[2] / "tests" / "data" / "demo_truth.npz"
+"""What the shipped clip was rendered from."""
 
 
 def cost(bench: Bench) -> Table:
@@ -71,7 +71,7 @@ def driven(bench: Bench) -> Table:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.npz"
         retarget(CLIP, "human", [out], accurate=bench.variant == ACCURATE)
-        with np.load(out, allow_pickle=False) as data, np.load(_TRUTH, allow_pickle=False) as truth:
+        with np.load(out, allow_pickle=False) as data, np.load(CLIP_TRUTH, allow_pickle=False) as truth:
             names, controls, wanted, mask = data["control_names"].tolist(), data["controls"], truth["arkit"], truth["mask"]
     moving = [i for i in range(len(arkit.NAMES)) if mask[i] > 0 and wanted[:, i].max() > 0.2]
     read, wanted = controls[:, [names.index(arkit.NAMES[i]) for i in moving]], wanted[:, moving]

@@ -1,7 +1,7 @@
 """Does the avatar show what the person shows? Each frame of a clip looks for its own picture among those of the avatar.
 
-Judged on raster pictures with the head at rest, by the embeddings of an encoder; one that the animator was not trained with
-says most.
+Judged on raster pictures with the head at rest: by the embeddings of an encoder, of which one that the animator was not trained
+with says most; or, where it is known what the person does, by the picture of the avatar that does just that.
 """
 
 import tempfile
@@ -9,11 +9,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from freeavatar import arkit
 from freeavatar.encoder import Encoder
 from freeavatar.errors import FreeAvatarError
 from freeavatar.face import FaceTracker
@@ -28,6 +30,8 @@ from .metrics import Array
 
 FRAMES: Final = 50
 """Pictures among which a frame looks for its own."""
+SIDE: Final = 96
+"""Side of the pictures that are compared pixel by pixel."""
 Sizes = dict[int, FaceCrop]
 """Crops of one face by their side in pixels: each encoder takes its own."""
 
@@ -39,6 +43,31 @@ def ranks(person: Array, avatar: Array) -> Array:
     likeness = a @ (b / np.linalg.norm(b, axis=1, keepdims=True).clip(1e-9)).T
     own = likeness.diagonal()[:, None]
     return np.asarray(1 + (likeness > own + 1e-9).sum(1) + ((np.abs(likeness - own) <= 1e-9).sum(1) - 1) / 2, np.float64)
+
+
+def nearest(truth: Sequence[Image], avatar: Sequence[Image]) -> Array:
+    """(T,) of each frame, the place of the avatar's own picture among all of its T, by how far each is, pixel by pixel, from the
+    picture of the same avatar that does what the person does in that frame. Ties share their places."""
+    a, b = (np.stack(pictures).reshape(len(pictures), -1).astype(np.float64) for pictures in (truth, avatar))
+    apart = (a * a).sum(1)[:, None] - 2 * a @ b.T + (b * b).sum(1)  # squared distances
+    own = apart.diagonal()[:, None]
+    return np.asarray(1 + (apart < own - 1e-3).sum(1) + ((np.abs(apart - own) <= 1e-3).sum(1) - 1) / 2, np.float64)
+
+
+def read_truth(path: Path) -> Array:
+    """(T, 52) ARKit weights of every frame of a clip, as ``tools/render_clip`` writes them.
+
+    Raises:
+        FreeAvatarError: no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            truth = file["arkit"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise FreeAvatarError(f"{path}: is no truth of a clip ({error}); expected what tools/render_clip.py --truth writes") from error
+    if truth.ndim != 2 or truth.shape[1] != len(arkit.NAMES) or not np.isfinite(truth).all():
+        raise FreeAvatarError(f"{path}: arkit is of shape {truth.shape}; expected a row of {len(arkit.NAMES)} finite weights a frame")
+    return np.asarray(truth, np.float64)
 
 
 def spread_frames(count: int) -> NDArray[np.intp]:
