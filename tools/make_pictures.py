@@ -1,12 +1,11 @@
 """Pictures of the documentation that show avatars, and of clips of your own, to see what the avatars make of them.
 
-usage: python tools/make_pictures.py [gallery] [demo] [people]       into docs/images; default: all three
+usage: python tools/make_pictures.py [gallery] [people]              into docs/images; default: both
        python tools/make_pictures.py --clips CLIP ... [--out DIR]    CLIP.mp4 and CLIP.webp into DIR (default out/clips)
 
-``gallery`` has all avatars in the same expressions; ``demo`` the clip that ships, from ``out/demo/demo.mp4`` as ``freeavatar
-demo`` writes it; ``people`` synthetic people held out from training beside all avatars, as ``live`` drives them (needs
-FREEAVATAR_DATA; their clips stay in ``out/people``). A clip of your own becomes a video, and a sheet of every 15th frame: the
-frame, the strongest read-outs, the avatars' faces. What shows real people must stay out of the repository.
+``gallery`` has all avatars in the same expressions; ``people`` synthetic people held out from training beside all avatars, as
+``live`` drives them (needs FREEAVATAR_DATA; their clips stay in ``out/people``). A clip of your own becomes a video, and a sheet
+of every 15th frame: the frame, the strongest read-outs, the avatars' faces. What shows real people must stay out of the repository.
 """
 
 import argparse
@@ -16,7 +15,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-import av
 import cv2
 import numpy as np
 from PIL import Image as Pillow
@@ -43,7 +41,6 @@ from render_clip import render
 from report import sheets
 
 OUT: Final = Path("docs/images")
-DEMO: Final = Path("out/demo/demo.mp4")
 CAST: Final = {"Asian_M_2": ("human", "elder", "anime"), "Black_F_1": ("board", "robot", "pixel")}
 """Held-out people (``tools/splits.toml``), and the avatars beside each."""
 SHOWN: Final = ("human", "anime", "elder")
@@ -93,27 +90,17 @@ def make_gallery() -> None:
         Pillow.fromarray(gallery(load_rigs(list_rigs()), 160)[0]).save(temporary, quality=85)
 
 
-def make_demo(height: int = 224, every: int = 2) -> None:
-    with av.open(str(DEMO)) as container:
-        rate = float(container.streams.video[0].average_rate or 30)
-        frames = [frame.to_ndarray(format="rgb24") for i, frame in enumerate(container.decode(video=0)) if i % every == 0]
-    rows, columns = frames[0].shape[:2]
-    size = (round(columns * height / rows), height)
-    small = (np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8) for frame in frames)
-    moving(small, OUT / "demo.webp", round(1000 * every / rate), 62)
-
-
-def make_people(height: int = 208, every: int = 3) -> None:
+def make_people(height: int = 200, every: int = 4) -> None:
     clips = {person: Path("out/people") / f"{person}.mp4" for person in CAST}
     for person, clip in clips.items():
         if not clip.is_file():
             render(person, clip)
     rows = zip(*(staged(clip, CAST[person], height) for person, clip in clips.items()), strict=True)
     pictures = (np.concatenate(row) for i, row in enumerate(rows) if i % every == 0)
-    moving(pictures, OUT / "people.webp", 100, 50)
+    moving(pictures, OUT / "people.webp", 133, 36)
 
 
-PICTURES: Final[Mapping[str, Callable[[], None]]] = {"gallery": make_gallery, "demo": make_demo, "people": make_people}
+PICTURES: Final[Mapping[str, Callable[[], None]]] = {"gallery": make_gallery, "people": make_people}
 
 
 def watch(clip: Path, out: Path) -> None:

@@ -30,6 +30,8 @@ EXAMPLES: Final = 1600
 """Crops whose features ship, for avatars that are fitted later."""
 
 
+RESTLESS: Final = 0.2
+"""Share of the most restless control of a face in ``steadiness``: viewers see the one that trembles, not the mean."""
 SEEN: Final = 32
 """Crops a step that are rendered for the perceptual loss."""
 PEOPLE: Final = 512
@@ -191,7 +193,8 @@ def losses(
         values = model(features.feature[rows], code, queries)
         own = aim.losses(values, rows)
         if shares.steadiness:
-            own["steadiness"] = (model(features.twin[some], code, queries) - values[: len(some)]).abs().mean()
+            tremble = (model(features.twin[some], code, queries) - values[: len(some)]).abs()
+            own["steadiness"] = tremble.mean() + RESTLESS * tremble.amax(1).mean()
         for term, value in own.items():
             terms[term] = terms.get(term, torch.zeros(())) + value
     return terms

@@ -13,7 +13,7 @@ from freeavatar_renderer import comparisons, head_map
 
 WEIGHTS: Final = {
     "movement": 2.0, "change": 2.0, "arkit": 0.35, "gaze": 0.6, "pose": 0.5, "align": 0.15, "confidence": 0.1, "metric": 0.8,
-    "triplet": 0.4,
+    "triplet": 0.6,
 }  # fmt: skip
 """Weight of each loss term. What a term does to the weights it shares with others is its gradient, most of which is the chance of
 a batch: late in training, before weights, those of movement, change, arkit, gaze, metric and triplet are 0.8, 0.6, 4.5, 1.3, 1 and

@@ -94,6 +94,7 @@ def packed(path: Path, triplets: list[list[int]], classes: list[int]) -> Path:
 
 def test_batches_hold_the_three_faces_and_their_margin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real_faces, "augment", lambda crop, rng, jitter: crop)
+    monkeypatch.setattr(real_faces, "COLOURED", 0.0)
     path = packed(tmp_path / "fec.npz", [[0, 1, 4], [3, 2, 0]], [1, 3])
     crops = TripletCrops(path, 128, 8, 0)
     assert len(crops) == 2
