@@ -28,11 +28,11 @@ Skin = str | tuple[int, int, int]
 """Name of a texture of the head, or one plain RGB colour."""
 
 ICT_SCALE: Final = 0.01
+"""ICT-FaceKit is in centimetres."""
 _OUT: Final = (1.1, 0.5, 1.1)
 """Of the way that a VALID tongue moves to the side, up and out of the mouth; any higher it would cut through the upper lip."""
 _WIDE: Final = 0.03
 """Metres that the lower teeth of a VALID head come down by when its mouth is open wide."""
-"""ICT-FaceKit is in centimetres."""
 _ICT_PARTS: Final[dict[str, tuple[int, int]]] = {
     "face": (0, 9409), "back": (9409, 11248), "mouth": (11248, 13294), "gums": (14062, 17039), "teeth": (17039, 21451),
     "eye_left": (21451, 23021), "eye_right": (23021, 24591),

@@ -41,8 +41,7 @@ def ranks(person: Array, avatar: Array) -> Array:
     each domain's mean is taken off: 1 is the best, (T + 1) / 2 is chance. Ties share their places."""
     a, b = (rows - rows.mean(0) for rows in (person.astype(np.float64), avatar.astype(np.float64)))
     likeness = a @ (b / np.linalg.norm(b, axis=1, keepdims=True).clip(1e-9)).T
-    own = likeness.diagonal()[:, None]
-    return np.asarray(1 + (likeness > own + 1e-9).sum(1) + ((np.abs(likeness - own) <= 1e-9).sum(1) - 1) / 2, np.float64)
+    return _places(likeness, 1e-9)
 
 
 def nearest(truth: Sequence[Image], avatar: Sequence[Image]) -> Array:
@@ -50,8 +49,13 @@ def nearest(truth: Sequence[Image], avatar: Sequence[Image]) -> Array:
     picture of the same avatar that does what the person does in that frame. Ties share their places."""
     a, b = (np.stack(pictures).reshape(len(pictures), -1).astype(np.float64) for pictures in (truth, avatar))
     apart = (a * a).sum(1)[:, None] - 2 * a @ b.T + (b * b).sum(1)  # squared distances
-    own = apart.diagonal()[:, None]
-    return np.asarray(1 + (apart < own - 1e-3).sum(1) + ((np.abs(apart - own) <= 1e-3).sum(1) - 1) / 2, np.float64)
+    return _places(-apart, 1e-3)
+
+
+def _places(likeness: Array, alike: float) -> Array:
+    """(T,) of each row of (T, T), the place of the column of the same number, the largest first; closer than ``alike`` is a tie."""
+    own = likeness.diagonal()[:, None]
+    return np.asarray(1 + (likeness > own + alike).sum(1) + ((np.abs(likeness - own) <= alike).sum(1) - 1) / 2, np.float64)
 
 
 def read_truth(path: Path) -> Array:
